@@ -1,0 +1,45 @@
+# Every command of the project. `make` lists them.
+
+# The interpreter that the virtual environment is made from; Lambda runs the same version of Python.
+PYTHON ?= python3
+PORT ?= 3000
+STAGE ?= dev
+
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+VENV := .venv/$(VERSION)
+BIN := $(VENV)/bin
+
+.PHONY: help run test lint format package clean
+
+help: ## List the commands
+	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' Makefile | expand -t 18
+
+run: $(VENV)/installed ## Serve on http://127.0.0.1:3000, reloading (PORT=8000 for another port)
+	@$(BIN)/python -m tools.local "$(PORT)" </dev/null
+
+test: $(VENV)/installed ## Run all tests
+	@$(BIN)/pytest
+
+lint: $(VENV)/installed ## Check style and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+format: $(VENV)/installed ## Put the code into its style
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+package: $(VENV)/installed ## Write build/deployment.zip and build/sam.json (STAGE=prod for prod)
+	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/chalice package --stage $(STAGE) build
+
+clean: ## Remove everything that was built or installed
+	rm -rf build vendor .venv .chalice/deployments
+
+# One environment for each version of Python, made again only when the requirements change.
+$(VENV)/installed: requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+		{ echo 'Python 3.10 or newer is needed; say which: make PYTHON=python3.12'; exit 1; }
+	@echo "Installing requirements-dev.txt into $(VENV)"
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
