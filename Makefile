@@ -4,12 +4,27 @@
 PYTHON ?= python3
 PORT ?= 3000
 STAGE ?= dev
+AWS_PORT ?= 4566
+
+ifeq ($(AWS),local)
+# Made-up credentials, and nothing of what may be configured on this machine.
+export AWS_ENDPOINT_URL := http://127.0.0.1:$(AWS_PORT)
+export AWS_ACCESS_KEY_ID := test
+export AWS_SECRET_ACCESS_KEY := test
+export AWS_DEFAULT_REGION := us-east-1
+export AWS_CONFIG_FILE := /dev/null
+export AWS_SHARED_CREDENTIALS_FILE := /dev/null
+export NO_PROXY := 127.0.0.1
+unexport AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN AWS_IGNORE_CONFIGURED_ENDPOINT_URLS
+else ifneq ($(AWS),)
+$(error AWS is local, or left out)
+endif
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
 
-.PHONY: help run test lint format package clean
+.PHONY: help run test lint format package aws deploy url logs delete clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' Makefile | expand -t 18
@@ -30,7 +45,18 @@ format: $(VENV)/installed ## Put the code into its style
 	@$(BIN)/ruff format
 
 package: $(VENV)/installed ## Write build/deployment.zip and build/sam.json (STAGE=prod for prod)
-	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} $(BIN)/chalice package --stage $(STAGE) build
+	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} \
+		$(BIN)/python -m tools.package .chalice/deployed package $(STAGE) $(CURDIR)/build
+
+aws: $(VENV)/installed ## Start an emulated AWS on this machine, for AWS=local below
+	@$(BIN)/python -m tools.aws "$(AWS_PORT)"
+
+deploy url logs delete: $(VENV)/installed
+	@$(BIN)/python -m tools.deploy $@ "$(STAGE)"
+deploy: ## Deploy to your AWS account (AWS=local: to the emulated one; STAGE=prod for prod)
+url: ## Print the address of what is deployed
+logs: ## Print the logs of the last ten minutes
+delete: ## Delete what was deployed
 
 clean: ## Remove everything that was built or installed
 	rm -rf build vendor .venv .chalice/deployments

@@ -1,0 +1,118 @@
+"""The deployment package: `chalice` run on a copy of the project that holds what Lambda needs.
+
+What was run, touched or left lying in the project is not in the copy. Bytecode is: Lambda's code
+folder is read-only, so that each cold start would compile Chalice anew. It is of the checked-hash
+kind (PEP 552): Python takes it when it fits its source, and ignores it otherwise.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib.util import cache_from_source
+from pathlib import Path
+from typing import Any
+
+import chalice
+from chalice.cli import main as chalice_cli
+from chalice.utils import OSUtils
+
+PROJECT = Path(__file__).parent.parent
+STAGED = PROJECT / "build" / "project"
+
+COMPILE = """
+import sys
+from py_compile import PycInvalidationMode, compile
+for source, cfile, dfile in zip(*[iter(sys.argv[1:])] * 3):
+    compile(source, cfile, dfile, True, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+"""
+
+
+def settings(stage: str) -> dict[str, Any]:
+    """Return the settings of `.chalice/config.json`; end the program unless `stage` is in it."""
+    config: dict[str, Any] = json.loads((PROJECT / ".chalice" / "config.json").read_text())
+    if stage not in config["stages"]:
+        sys.exit(
+            f"STAGE={stage} is not in .chalice/config.json: choose {' or '.join(config['stages'])}."
+        )
+    return config
+
+
+def app_files() -> list[str]:
+    """Return the paths of what is deployed: of `app.py` and `chalicelib/`, what git tracks.
+
+    Where there is no git, it is all of it but caches and hidden files.
+    """
+    found = [
+        path.relative_to(PROJECT)
+        for path in (PROJECT / "app.py", *PROJECT.glob("chalicelib/**/*"))
+        if path.is_file()
+    ]
+    files = {
+        path.as_posix()
+        for path in found
+        if not any(part.startswith((".", "__pycache__")) for part in path.parts)
+    }
+    tracked = set[str]()
+    if shutil.which("git"):
+        command = ["git", "ls-files", "-z", "--", *files]
+        git = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
+        tracked = files.intersection(git.stdout.split("\0"))
+    if tracked and tracked != files:
+        print("Left out, for git does not track it:", *sorted(files - tracked), file=sys.stderr)
+    return sorted(tracked or files)
+
+
+def stage_project(records: Path) -> None:
+    """Make the copy anew; Chalice's records of what is deployed are kept in `records`."""
+    shutil.rmtree(STAGED, ignore_errors=True)
+    settings = [path.relative_to(PROJECT).as_posix() for path in PROJECT.glob(".chalice/*.json")]
+    for name in [*app_files(), *settings, "requirements.txt"]:
+        target = STAGED / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(PROJECT / name, target)  # the zip has the mode of a file, too
+        target.chmod(0o644)
+    records.mkdir(parents=True, exist_ok=True)
+    (STAGED / ".chalice" / "deployed").symlink_to(records)
+    add_bytecode()
+
+
+def add_bytecode() -> None:
+    """Compile what Lambda imports into `vendor/`, which Chalice copies to the zip's root."""
+    chalice_files = Path(chalice.__file__).parent
+    sources = {f"chalice/{name}": chalice_files / name for name in ("__init__.py", "app.py")}
+    sources |= {path.relative_to(STAGED).as_posix(): path for path in STAGED.glob("**/*.py")}
+    arguments = [
+        argument
+        for name, source in sources.items()
+        for argument in (source, STAGED / "vendor" / cache_from_source(name), f"/var/task/{name}")
+    ]
+    # In an interpreter of its own, with fixed hashes, the same source gives the same bytes.
+    command = [sys.executable, "-c", COMPILE, *map(str, arguments)]
+    subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "0"})
+    for path in STAGED.glob("vendor/**/*.pyc"):
+        path.chmod(0o644)
+
+
+def sorted_walk(
+    _: OSUtils, path: str, followlinks: bool = False
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """Walk as `os.walk` does, but in the order of the names and not of the file system."""
+    for folder, folders, files in os.walk(path, followlinks=followlinks):
+        folders.sort()
+        yield folder, folders, sorted(files)
+
+
+def main(records: str, command: str, stage: str, *arguments: str) -> int:
+    """Run a command of `chalice` on the copy; return its exit code."""
+    settings(stage)
+    stage_project(PROJECT / records)
+    OSUtils.walk = sorted_walk  # type: ignore[method-assign, assignment]
+    sys.argv = ["chalice", "--project-dir", str(STAGED), command, "--stage", stage, *arguments]
+    return int(chalice_cli())
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))
