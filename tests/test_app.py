@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from app import app
 from chalicelib.responses import entity_tag, like_express
 from tests.behaviour import Case, answers, check_answer
+from tools.runtime import proxy_event
 
 
 @answers
@@ -98,20 +99,17 @@ def test_whatever_a_client_sends_gets_a_well_formed_answer(
     is_base64: bool,
 ) -> None:
     """The shape is AWS's: docs.aws.amazon.com, "Lambda proxy integrations in API Gateway"."""
-    event: dict[str, Any] = {
-        "resource": route,
-        "path": path,
-        "httpMethod": method,
-        "headers": headers,
-        "multiValueHeaders": headers and {name: [value] for name, value in headers.items()},
-        "queryStringParameters": query and {name: values[-1] for name, values in query.items()},
-        "multiValueQueryStringParameters": query,
-        "pathParameters": None,
-        "stageVariables": None,
-        "requestContext": {"resourcePath": route, "httpMethod": method, "path": path},
-        "body": body,
-        "isBase64Encoded": is_base64,
-    }
+    event = proxy_event(
+        route,
+        method,
+        path=path,
+        headers=headers,
+        multiValueHeaders=headers and {name: [value] for name, value in headers.items()},
+        queryStringParameters=query and {name: values[-1] for name, values in query.items()},
+        multiValueQueryStringParameters=query,
+        body=body,
+        isBase64Encoded=is_base64,
+    )
     answer = app(event, None)
     assert answer["statusCode"] in (200, 304)
     assert isinstance(answer["body"], str)

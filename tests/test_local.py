@@ -16,6 +16,8 @@ import requests
 from tests.behaviour import Case, answers, check_answer, refusals
 from tests.processes import CHALICE, PROJECT, free_port, serving, wait_until
 
+pytestmark = pytest.mark.xdist_group("local")
+
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:

@@ -20,7 +20,6 @@ from chalice.cli import main as chalice_cli
 from chalice.utils import OSUtils
 
 PROJECT = Path(__file__).parent.parent
-STAGED = PROJECT / "build" / "project"
 
 COMPILE = """
 import sys
@@ -65,34 +64,34 @@ def app_files() -> list[str]:
     return sorted(tracked or files)
 
 
-def stage_project(records: Path) -> None:
-    """Make the copy anew; Chalice's records of what is deployed are kept in `records`."""
-    shutil.rmtree(STAGED, ignore_errors=True)
+def copy_project(staged: Path, records: Path) -> None:
+    """Make the copy `staged` anew; Chalice keeps its records of what is deployed in `records`."""
+    shutil.rmtree(staged, ignore_errors=True)
     settings = [path.relative_to(PROJECT).as_posix() for path in PROJECT.glob(".chalice/*.json")]
     for name in [*app_files(), *settings, "requirements.txt"]:
-        target = STAGED / name
+        target = staged / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PROJECT / name, target)  # the zip has the mode of a file, too
         target.chmod(0o644)
     records.mkdir(parents=True, exist_ok=True)
-    (STAGED / ".chalice" / "deployed").symlink_to(records)
-    add_bytecode()
+    (staged / ".chalice" / "deployed").symlink_to(records)
+    add_bytecode(staged)
 
 
-def add_bytecode() -> None:
+def add_bytecode(staged: Path) -> None:
     """Compile what Lambda imports into `vendor/`, which Chalice copies to the zip's root."""
     chalice_files = Path(chalice.__file__).parent
     sources = {f"chalice/{name}": chalice_files / name for name in ("__init__.py", "app.py")}
-    sources |= {path.relative_to(STAGED).as_posix(): path for path in STAGED.glob("**/*.py")}
+    sources |= {path.relative_to(staged).as_posix(): path for path in staged.glob("**/*.py")}
     arguments = [
         argument
         for name, source in sources.items()
-        for argument in (source, STAGED / "vendor" / cache_from_source(name), f"/var/task/{name}")
+        for argument in (source, staged / "vendor" / cache_from_source(name), f"/var/task/{name}")
     ]
     # In an interpreter of its own, with fixed hashes, the same source gives the same bytes.
     command = [sys.executable, "-c", COMPILE, *map(str, arguments)]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "0"})
-    for path in STAGED.glob("vendor/**/*.pyc"):
+    for path in staged.glob("vendor/**/*.pyc"):
         path.chmod(0o644)
 
 
@@ -108,9 +107,10 @@ def sorted_walk(
 def main(records: str, command: str, stage: str, *arguments: str) -> int:
     """Run a command of `chalice` on the copy; return its exit code."""
     settings(stage)
-    stage_project(PROJECT / records)
+    staged = PROJECT / "build" / stage
+    copy_project(staged, PROJECT / records)
     OSUtils.walk = sorted_walk  # type: ignore[method-assign, assignment]
-    sys.argv = ["chalice", "--project-dir", str(STAGED), command, "--stage", stage, *arguments]
+    sys.argv = ["chalice", "--project-dir", str(staged), command, "--stage", stage, *arguments]
     return int(chalice_cli())
 
 

@@ -1,0 +1,78 @@
+"""An endpoint of AWS that fails after some requests."""
+
+import http.client
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+from typing import Any
+from urllib.parse import urlsplit
+
+
+class Fault(Enum):
+    """What happens: the client is killed, or the endpoint is gone from then on."""
+
+    KILLED = "killed"
+    ENDPOINT_DOWN = "endpoint down"
+
+
+class Endpoint(ThreadingHTTPServer):
+    """A server that passes requests on to `target` until it has seen `requests` of them."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, target: str, fault: Fault, requests: int) -> None:
+        super().__init__(("127.0.0.1", 0), Forward)
+        self.target, self.fault, self.requests = urlsplit(target), fault, requests
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.on_fault: Callable[[], None] = lambda: None
+
+    def handle_error(self, *_: Any) -> None:
+        """Take no notice: a client that is killed breaks its connection off."""
+
+
+class Forward(BaseHTTPRequestHandler):
+    """Passes a request on."""
+
+    protocol_version = "HTTP/1.1"
+    server: Endpoint
+
+    def forward(self) -> None:
+        """Answer as the target does, unless it is time to fail."""
+        self.server.requests -= 1
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.server.requests < 0:
+            self.close_connection = True
+            if self.server.fault is Fault.KILLED:
+                self.server.on_fault()
+            return
+        connection = http.client.HTTPConnection(self.server.target.netloc, timeout=30)
+        connection.request(self.command, self.path, body, dict(self.headers))
+        response = connection.getresponse()
+        content = response.read()
+        connection.close()
+        self.send_response(response.status)
+        for name, value in response.getheaders():
+            if name.lower() not in ("content-length", "transfer-encoding", "connection", "date"):
+                self.send_header(name, value)
+        self.send_header("Content-Length", str(len(content)))
+        self.end_headers()
+        self.wfile.write(content)
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward  # noqa: N815
+
+    def log_message(self, *_: Any) -> None:
+        """Stay quiet."""
+
+
+@contextmanager
+def faulty_endpoint(target: str, fault: Fault, requests: int) -> Iterator[Endpoint]:
+    """Serve until the end of the block."""
+    with Endpoint(target, fault, requests) as server:
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        try:
+            yield server
+        finally:
+            server.shutdown()

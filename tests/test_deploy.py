@@ -1,0 +1,235 @@
+"""The service deployed: the real CLI and package, over HTTP through API Gateway and Lambda."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.behaviour import Case, answers, check_answer, refusals
+from tests.processes import free_port, serving, wait_until
+from tests.project import NAME_INSTANCE, Project, aws
+from tests.proxy import Fault, faulty_endpoint
+from tools.runtime import proxy_event
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Project, str]:
+    """A project that is deployed, and its address."""
+    project = Project(tmp_path_factory.mktemp("deployed") / "project")
+    return project, project.deploy()
+
+
+def get(url: str) -> requests.Response:
+    """Return the answer to a GET."""
+    return requests.get(url, timeout=60)
+
+
+@pytest.mark.xdist_group("deployed")
+@answers
+def test_answers_as_express(deployed: tuple[Project, str], case: Case) -> None:
+    _, url = deployed
+    response = requests.request(case.method, url + case.path, headers=case.headers, timeout=60)
+    check_answer(case, response.status_code, response.headers, response.content)
+    if case.method == "HEAD":
+        assert response.content == b""
+        whole = requests.get(url + case.path, headers=case.headers, timeout=60)
+        assert response.headers["Content-Length"] == whole.headers["Content-Length"]
+
+
+@pytest.mark.xdist_group("deployed")
+@refusals
+def test_api_gateway_refuses_the_rest(deployed: tuple[Project, str], case: Case) -> None:
+    _, url = deployed
+    response = requests.request(case.method, url + case.path, timeout=60)
+    assert response.status_code == case.status
+    assert response.json() == {"message": "Missing Authentication Token"}
+
+
+@pytest.mark.xdist_group("deployed")
+def test_chalice_invoke_answers(deployed: tuple[Project, str]) -> None:
+    project, _ = deployed
+    answer = project.chalice(
+        "--project-dir",
+        "build/dev",
+        "invoke",
+        "--name",
+        "api_handler",
+        stdin=json.dumps(proxy_event("/test")),
+    )
+    assert json.loads(answer)["body"] == "test"
+
+
+def test_a_second_deploy_changes_the_answer_and_not_the_address(project: Project) -> None:
+    url = project.deploy()
+    assert get(url).text == "hello world"
+    project.change("hello world", "hello again")
+    assert project.deploy() == url
+    assert get(url).text == "hello again"
+    assert project.make("url").strip("\n/") == url
+
+
+def test_dev_and_prod_stand_side_by_side(project: Project) -> None:
+    dev, prod = project.deploy("dev"), project.deploy("prod")
+    config = json.loads((project.folder / ".chalice" / "config.json").read_text())
+    for stage, settings in config["stages"].items():
+        name = f"{project.name}-{stage}"
+        function = aws("lambda").get_function(FunctionName=name)
+        assert function["Configuration"]["MemorySize"] == settings["lambda_memory_size"]
+        assert function["Configuration"]["Timeout"] == settings["lambda_timeout"]
+        variables = function["Configuration"].get("Environment", {}).get("Variables", {})
+        assert variables == settings.get("environment_variables", {})
+        assert function["Tags"]["stage"] == stage
+    project.make("delete", "dev")
+    assert get(prod).text == "hello world"
+    assert get(dev).status_code != 200
+
+
+def test_an_error_is_a_plain_500_and_its_traceback_is_in_the_logs(project: Project) -> None:
+    project.append('\n@app.route("/fail")\ndef fail():\n    raise ValueError("a secret")\n')
+    answer = get(project.deploy() + "/fail")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+    logs = project.make("logs")
+    assert "Traceback" in logs
+    assert "ValueError: a secret" in logs
+
+
+def test_delete_leaves_nothing_but_logs(project: Project) -> None:
+    url = project.deploy()
+    assert get(url).status_code == 200
+    project.make("delete")
+    assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 0}
+    project.make("delete")  # nothing left to do is no error
+
+
+def test_chalice_alone_deploys_too(project: Project) -> None:
+    project.chalice("deploy", "--stage", "dev")
+    assert get(project.make("url").strip("\n/")).text == "hello world"
+
+
+# A first deploy is 16 requests: then the role is there, the function, the API, all but its stage.
+@pytest.mark.parametrize("fault", Fault)
+@pytest.mark.parametrize("after", [6, 8, 12, 15])
+def test_a_deploy_that_breaks_off_can_be_run_again(
+    project: Project, fault: Fault, after: int
+) -> None:
+    with faulty_endpoint(project.environment["AWS_ENDPOINT_URL"], fault, after) as endpoint:
+        first = subprocess.Popen(
+            [sys.executable, "-m", "tools.deploy", "deploy", "dev"],
+            cwd=project.folder,
+            env=project.environment | {"AWS_ENDPOINT_URL": endpoint.url, "AWS_MAX_ATTEMPTS": "1"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        endpoint.on_fault = lambda: os.killpg(first.pid, signal.SIGKILL)
+        assert first.wait(timeout=60) != 0
+    assert get(project.deploy()).text == "hello world"
+    assert project.left_in_aws() == {"apis": 1, "functions": 1, "roles": 1}
+
+
+def test_lambda_scales_with_the_load(project: Project, record_property: Any) -> None:
+    project.append(NAME_INSTANCE)
+    url = project.deploy()
+
+    def instances(requests: int, connections: int) -> int:
+        with ThreadPoolExecutor(connections) as threads:
+            responses = list(threads.map(lambda _: get(url), range(requests)))
+        assert [response.text for response in responses] == ["hello world"] * requests
+        return len({response.headers["X-Instance"] for response in responses})
+
+    one, many = instances(20, 1), instances(1000, 32)
+    record_property("shown", f"Scaling: 1 connection met {one} Lambda instance, 32 met {many}.")
+    assert one == 1
+    assert 4 < many < 100
+
+
+def test_the_cloudformation_template_makes_a_stack_that_answers(project: Project) -> None:
+    package = project.package()
+    aws("s3").create_bucket(Bucket=project.name)
+    aws("s3").put_object(
+        Bucket=project.name, Key="deployment.zip", Body=(package / "deployment.zip").read_bytes()
+    )
+    template = (package / "sam.json").read_text()
+    stacks = aws("cloudformation")
+    stacks.create_stack(
+        StackName=project.name,
+        TemplateBody=template.replace("./deployment.zip", f"s3://{project.name}/deployment.zip"),
+        Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
+    )
+    stacks.get_waiter("stack_create_complete").wait(
+        StackName=project.name, WaiterConfig={"Delay": 1, "MaxAttempts": 60}
+    )
+    outputs = stacks.describe_stacks(StackName=project.name)["Stacks"][0]["Outputs"]
+    api = next(it["OutputValue"] for it in outputs if it["OutputKey"] == "RestAPIId")
+    endpoint = project.environment["AWS_ENDPOINT_URL"]
+    assert get(f"{endpoint}/_aws/execute-api/{api}/dev/test").text == "test"
+
+
+@pytest.mark.parametrize(
+    ("environment", "stage", "message"),
+    [
+        ({}, "prd", "STAGE=prd is not in .chalice/config.json: choose dev or prod."),
+        ({"AWS_DEFAULT_REGION": ""}, "dev", "No region is set: choose one"),
+        ({"AWS_PROFILE": "nobody"}, "dev", "The AWS settings are not usable: The config profile"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "dev", "http://127.0.0.1:9 does not answer"),
+        ({"AWS_ACCESS_KEY_ID": ""}, "dev", "No AWS credentials are set: run `aws configure`"),
+    ],
+)
+@pytest.mark.parametrize("command", ["deploy", "url", "logs", "delete"])
+def test_what_a_user_can_mend_is_said_in_one_line(
+    project: Project, command: str, environment: dict[str, str], stage: str, message: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.deploy", command, stage],
+        cwd=project.folder,
+        env={k: v for k, v in (project.environment | environment).items() if v},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.startswith(message)
+    assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
+def test_the_emulated_aws_leaves_nothing_behind(
+    project: Project, tmp_path: Path, end: signal.Signals
+) -> None:
+    port, temporary = free_port(), tmp_path / "temporary"
+    temporary.mkdir()
+    project.append(NAME_INSTANCE)
+    command = [sys.executable, "-m", "tools.aws", str(port)]
+    with serving(command, port, TMPDIR=str(temporary)) as process:
+        project.environment["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
+        instance = int(get(project.deploy()).headers["X-Instance"])
+        process.send_signal(end)
+        process.wait(timeout=20)
+    assert list(temporary.iterdir()) == []
+    wait_until(lambda: not Path(f"/proc/{instance}").exists())
+
+
+def test_the_bridge_fits_this_version_of_ministack() -> None:
+    apigateway = import_module("ministack.services.apigateway_v1")
+    for name in (
+        "handle_request",
+        "_import_rest_api",
+        "_import_path_item",
+        "_get_rest_api",
+        "_rest_apis",
+        "_resources",
+    ):
+        assert hasattr(apigateway, name), (
+            f"MiniStack {version('ministack')} has no {name}: see the top of tools/aws.py"
+        )

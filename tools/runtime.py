@@ -1,0 +1,184 @@
+"""AWS's own runtime client, booting a handler as Lambda does, and the Runtime API that feeds it.
+
+The protocol: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
+"""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import files
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from typing import Any
+
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:test"
+
+
+def proxy_event(resource: str, method: str = "GET", **fields: Any) -> dict[str, Any]:
+    """Return what API Gateway sends to a function; `fields` stand in for those of the event.
+
+    docs.aws.amazon.com, "Input format of a Lambda function for proxy integration"
+    """
+    return {
+        "resource": resource,
+        "path": resource,
+        "httpMethod": method,
+        "headers": {"Host": "example.com", "User-Agent": "test"},
+        "multiValueHeaders": {"Host": ["example.com"], "User-Agent": ["test"]},
+        "queryStringParameters": None,
+        "multiValueQueryStringParameters": None,
+        "pathParameters": None,
+        "stageVariables": None,
+        "requestContext": {
+            "resourcePath": resource,
+            "httpMethod": method,
+            "path": resource,
+            "stage": "dev",
+            "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+            "identity": {"sourceIp": "127.0.0.1"},
+        },
+        "body": None,
+        "isBase64Encoded": False,
+    } | fields
+
+
+class Function:
+    """A function that has been started: what goes in to it, and what comes out."""
+
+    def __init__(self) -> None:
+        self.events = SimpleQueue[bytes | None]()
+        self.outcomes = SimpleQueue[tuple[str, Any]]()
+        self.started = time.perf_counter()
+        self.ready: float | None = None
+
+    def outcome(self, seconds: float = 30) -> tuple[str, Any]:
+        """Return what the function reports next: its kind and payload.
+
+        The kind is `response`, `error`, or `init/error`. TimeoutError after `seconds` of silence.
+        """
+        try:
+            return self.outcomes.get(timeout=seconds)
+        except Empty:
+            raise TimeoutError(f"the function said nothing within {seconds} s") from None
+
+    def invoke(self, event: Any) -> tuple[str, Any]:
+        """Return the outcome of an invocation."""
+        self.events.put(json.dumps(event).encode())
+        return self.outcome()
+
+
+def runtime_api(function: Function) -> ThreadingHTTPServer:
+    """Return a server that is the Runtime API of one function."""
+
+    class RuntimeApi(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def do_GET(self) -> None:
+            function.ready = function.ready or time.perf_counter()
+            event = function.events.get()
+            if event is None:
+                self.close_connection = True
+                return
+            self.send_response(200)
+            self.send_header(
+                "Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
+            )
+            self.send_header("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + 10_000))
+            self.send_header("Lambda-Runtime-Invoked-Function-Arn", ARN)
+            self.send_header("Content-Type", "application/json")  # without it the client crashes
+            self.send_header("Content-Length", str(len(event)))
+            self.end_headers()
+            self.wfile.write(event)
+
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            kind = self.path.rpartition("/")[2]
+            function.outcomes.put(("init/error" if "/init/" in self.path else kind, body))
+            self.send_response(202)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: Any) -> None:
+            """Stay quiet."""
+
+    class Server(ThreadingHTTPServer):
+        daemon_threads = True
+        block_on_close = False
+
+        def handle_error(self, *_: Any) -> None:
+            """Take no notice: a function that ends breaks its connection off."""
+
+    return Server(("127.0.0.1", 0), RuntimeApi)
+
+
+def install_client(folder: Path) -> Path:
+    """Link AWS's runtime client, and nothing else of this environment, into `folder`."""
+    folder.mkdir()
+    for distribution in ("awslambdaric", "simplejson", "snapshot-restore-py"):
+        for file in files(distribution) or []:
+            link = folder / file.parts[0]
+            if file.parts[0] != ".." and not link.exists():
+                link.symlink_to(
+                    Path(str(file.locate())).parents[  # site-packages / its first part
+                        len(file.parts) - 1
+                    ]
+                    / file.parts[0]
+                )
+    return folder
+
+
+@contextmanager
+def booted(
+    code: Path, command: list[str], environment: dict[str, str], log: int | None = None
+) -> Iterator[Function]:
+    """Start `command` in the folder `code` with the environment that Lambda gives a function.
+
+    Its output goes to the file descriptor `log`, or nowhere.
+    """
+    function = Function()
+    with runtime_api(function) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        lambda_environment = {
+            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_port}",
+            "AWS_LAMBDA_FUNCTION_NAME": "test",
+            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/test",
+            "AWS_LAMBDA_LOG_STREAM_NAME": "2026/01/01/[$LATEST]0",
+            "AWS_EXECUTION_ENV": "AWS_Lambda_python",
+            "AWS_REGION": "us-east-1",
+            "LAMBDA_TASK_ROOT": str(code),
+            "LANG": "en_US.UTF-8",
+            "TZ": ":UTC",
+            "PYTHONDONTWRITEBYTECODE": "1",  # the code folder is read-only
+        }
+        function.started = time.perf_counter()
+        process = subprocess.Popen(
+            command,
+            cwd=code,
+            env=lambda_environment | environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log or subprocess.DEVNULL,
+            stderr=subprocess.STDOUT,
+        )
+        try:
+            yield function
+        finally:
+            process.kill()
+            process.wait()
+            function.events.put(None)
+            server.shutdown()
+
+
+def booted_python(
+    code: Path, client: Path, handler: str = "app.app", log: int | None = None, **environment: str
+) -> Any:
+    """Start a Python handler with AWS's client, `code` and `client` alone on its path."""
+    command = [sys.executable, "-S", "-m", "awslambdaric", handler]
+    return booted(code, command, {"PYTHONPATH": str(client), **environment}, log)
