@@ -1,0 +1,160 @@
+"""The deployment package: what is in it, that it never varies, and what Lambda makes of it."""
+
+import base64
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.behaviour import TEST_TAG
+from tests.project import Project, aws
+from tools.runtime import booted_python, install_client, proxy_event
+
+TAG = sys.implementation.cache_tag
+CONTENTS = {
+    "app.py",
+    "chalice/__init__.py",
+    "chalice/app.py",
+    "chalicelib/__init__.py",
+    "chalicelib/responses.py",
+}
+
+
+@pytest.fixture
+def client(tmp_path: Path) -> Path:
+    """The folder of AWS's runtime client."""
+    return install_client(tmp_path / "client")
+
+
+def unpacked(project: Project) -> Path:
+    """Package the project; return the folder with what is in the zip."""
+    folder = project.folder / "task"
+    shutil.rmtree(folder, ignore_errors=True)
+    with zipfile.ZipFile(project.package() / "deployment.zip") as package:
+        package.extractall(folder)
+    return folder
+
+
+def bytecode(source: str) -> str:
+    """Return where the bytecode of a module is."""
+    folder, _, name = source.rpartition("/")
+    return f"{folder}/__pycache__/{name[:-3]}.{TAG}.pyc".removeprefix("/")
+
+
+def test_holds_what_lambda_needs_alone_in_80_kilobytes(project: Project) -> None:
+    path = project.package() / "deployment.zip"
+    with zipfile.ZipFile(path) as package:
+        assert set(package.namelist()) == CONTENTS | set(map(bytecode, CONTENTS))
+    assert path.stat().st_size <= 80_000
+
+
+def litter(folder: Path) -> None:
+    """Leave behind what people do, and run what they run."""
+    subprocess.run([sys.executable, "-c", "import app"], cwd=folder, check=True)
+    (folder / "chalicelib" / "notes.txt").write_text("to do")
+    (folder / "chalicelib" / "scratch.py").write_text("1 / 0")
+    (folder / "chalicelib" / ".DS_Store").write_text("")
+    (folder / "vendor").mkdir()
+    (folder / "vendor" / "old.py").write_text("")
+    for file in folder.glob("**/*.py"):
+        os.utime(file, (1_000_000_000, 1_000_000_000))
+        file.chmod(0o755)
+
+
+def test_is_the_same_whatever_lies_around(project: Project, tmp_path: Path) -> None:
+    shutil.copytree(project.folder, tmp_path / "littered")
+    for folder in (project.folder, tmp_path / "littered"):
+        for command in (["init", "--quiet"], ["add", "--all"]):
+            subprocess.run(["git", *command], cwd=folder, check=True)
+    clean = (project.package() / "deployment.zip").read_bytes()
+    litter(tmp_path / "littered")
+    project.folder = tmp_path / "littered"
+    project.environment["PYTHONHASHSEED"] = "7"
+    assert (project.package() / "deployment.zip").read_bytes() == clean
+
+
+def test_outside_of_git_caches_and_hidden_files_stay_out(project: Project) -> None:
+    clean = (project.package() / "deployment.zip").read_bytes()
+    subprocess.run([sys.executable, "-c", "import app"], cwd=project.folder, check=True)
+    (project.folder / "chalicelib" / ".DS_Store").write_text("")
+    assert (project.package() / "deployment.zip").read_bytes() == clean
+
+
+def test_what_git_does_not_track_is_named(project: Project) -> None:
+    subprocess.run(["git", "init", "--quiet"], cwd=project.folder, check=True)
+    subprocess.run(["git", "add", "--all"], cwd=project.folder, check=True)
+    (project.folder / "chalicelib" / "forgotten.py").write_text("")
+    command = [sys.executable, "-m", "tools.package", "records", "package", "dev", "build"]
+    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=60)
+    assert "Left out, for git does not track it: chalicelib/forgotten.py\n" in done.stderr
+
+
+def test_is_what_deploy_uploads(project: Project) -> None:
+    project.deploy()
+    function = aws("lambda").get_function(FunctionName=f"{project.name}-dev")
+    package = (project.package() / "deployment.zip").read_bytes()
+    uploaded = base64.b64decode(function["Configuration"]["CodeSha256"])
+    assert uploaded == hashlib.sha256(package).digest()
+
+
+def test_answers_under_the_runtime_of_aws(project: Project, client: Path) -> None:
+    with booted_python(unpacked(project), client) as function:
+        for path, body in {"/": "hello world", "/test": "test"}.items():
+            kind, answer = function.invoke(proxy_event(path))
+            assert (kind, answer["statusCode"], answer["body"]) == ("response", 200, body)
+        _, fresh = function.invoke(proxy_event("/test", headers={"If-None-Match": TEST_TAG}))
+        assert (fresh["statusCode"], fresh["body"]) == (304, "")
+
+
+def test_a_failing_init_and_a_failing_handler_are_reported(project: Project, client: Path) -> None:
+    with booted_python(unpacked(project), client, handler="nothing.app") as function:
+        kind, report = function.outcome()
+        assert (kind, report["errorType"]) == ("init/error", "Runtime.ImportModuleError")
+    with booted_python(unpacked(project), client) as function:
+        kind, report = function.invoke(["no event of API Gateway"])
+        assert (kind, report["errorType"]) == ("error", "AttributeError")
+        assert function.invoke(proxy_event("/"))[0] == "response"
+
+
+def imported_from(task: Path, client: Path, log: Path) -> str:
+    """Return what Python says of each import while the function starts and answers."""
+    with (
+        log.open("wb") as file,
+        booted_python(task, client, log=file.fileno(), PYTHONVERBOSE="2") as function,
+    ):
+        assert function.invoke(proxy_event("/test"))[1]["body"] == "test"
+    return log.read_text()
+
+
+def test_lambda_runs_the_bytecode(project: Project, client: Path, tmp_path: Path) -> None:
+    task = unpacked(project)
+    said = imported_from(task, client, tmp_path / "log")
+    for source in CONTENTS:
+        assert f"# {task / bytecode(source)} matches {task / source}\n" in said
+        assert f"# code object from '{task / bytecode(source)}'\n" in said
+
+
+@pytest.mark.parametrize("of", ["another source", "another Python"])
+def test_bytecode_that_does_not_fit_is_not_run(project: Project, client: Path, of: str) -> None:
+    old = (unpacked(project) / bytecode("app.py")).read_bytes()
+    project.change('return "test"', 'return "other"')
+    task = unpacked(project)
+    foreign = b"????" + old[4:8] + (task / bytecode("app.py")).read_bytes()[8:16] + old[16:]
+    (task / bytecode("app.py")).write_bytes(old if of == "another source" else foreign)
+    with booted_python(task, client) as function:
+        assert function.invoke(proxy_event("/test"))[1]["body"] == "other"
+
+
+def test_bytecode_that_was_tampered_with_is_not_packaged(project: Project, client: Path) -> None:
+    task = unpacked(project)
+    evil = (task / bytecode("app.py")).read_bytes().replace(b"test", b"evil")
+    for folder in (".", "vendor", "build/dev", "build/dev/vendor"):
+        (project.folder / folder / "__pycache__").mkdir(parents=True, exist_ok=True)
+        (project.folder / folder / bytecode("app.py")).write_bytes(evil)
+    with booted_python(unpacked(project), client) as function:
+        assert function.invoke(proxy_event("/test"))[1]["body"] == "test"
