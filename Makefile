@@ -24,7 +24,7 @@ VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2
 VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
 
-.PHONY: help run test lint format package aws deploy url logs delete clean
+.PHONY: help run test lint format package aws deploy url logs delete bench clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' Makefile | expand -t 18
@@ -57,6 +57,9 @@ deploy: ## Deploy to your AWS account (AWS=local: to the emulated one; STAGE=pro
 url: ## Print the address of what is deployed
 logs: ## Print the logs of the last ten minutes
 delete: ## Delete what was deployed
+
+bench: $(VENV)/installed ## Measure against no framework and the alternatives, in about two minutes
+	@$(BIN)/python -m benchmarks.run
 
 clean: ## Remove everything that was built or installed
 	rm -rf build vendor .venv .chalice/deployments

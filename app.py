@@ -5,6 +5,7 @@ from chalice import Chalice
 from chalicelib.responses import like_express
 
 app = Chalice(app_name="hello-chalice")
+app.api.binary_types = []  # text alone: spares each answer the search through a list of types
 app.register_middleware(like_express, "http")
 
 

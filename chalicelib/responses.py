@@ -3,6 +3,7 @@
 import re
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 
 from chalice import Response
 from chalice.app import Request
@@ -44,6 +45,7 @@ def like_express(request: Request | None, get_response: GetResponse) -> Response
     return response
 
 
+@lru_cache(maxsize=8)  # what is answered again and again is hashed once
 def entity_tag(body: str) -> str:
     """Return the weak entity tag of a body, as Express makes it (RFC 9110, 8.8.3).
 

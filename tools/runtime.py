@@ -54,7 +54,8 @@ class Function:
         self.events = SimpleQueue[bytes | None]()
         self.outcomes = SimpleQueue[tuple[str, Any]]()
         self.started = time.perf_counter()
-        self.ready: float | None = None
+        self.ready: float | None = None  # when it first asked for an event: the end of INIT
+        self.process_id = 0
 
     def outcome(self, seconds: float = 30) -> tuple[str, Any]:
         """Return what the function reports next: its kind and payload.
@@ -167,6 +168,7 @@ def booted(
             stdout=log or subprocess.DEVNULL,
             stderr=subprocess.STDOUT,
         )
+        function.process_id = process.pid
         try:
             yield function
         finally:
