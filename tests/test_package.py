@@ -21,6 +21,7 @@ CONTENTS = {
     "chalice/__init__.py",
     "chalice/app.py",
     "chalicelib/__init__.py",
+    "chalicelib/logs.py",
     "chalicelib/responses.py",
 }
 

@@ -109,6 +109,9 @@ def main(records: str, command: str, stage: str, *arguments: str) -> int:
     settings(stage)
     staged = PROJECT / "build" / stage
     copy_project(staged, PROJECT / records)
+    template = staged / ".chalice" / f"template-{stage}.json"
+    if command == "package" and template.exists():
+        arguments = ("--merge-template", str(template), *arguments)
     OSUtils.walk = sorted_walk  # type: ignore[method-assign, assignment]
     sys.argv = ["chalice", "--project-dir", str(staged), command, "--stage", stage, *arguments]
     return int(chalice_cli())

@@ -21,4 +21,5 @@ def test() -> Response[str]:
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
     """Answer a request."""
-    return app.resolve(event, context)
+    answer: dict[str, Any] = app.resolve(event, context)
+    return answer

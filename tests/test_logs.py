@@ -1,0 +1,89 @@
+"""The log: what is written about a request, and what a client cannot make it write."""
+
+import json
+import logging
+from typing import Any
+
+import pytest
+from chalice import Chalice
+from chalice.test import Client
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from app import app
+from chalicelib.logs import log_as_json
+from tests.processes import PROJECT
+from tools.runtime import proxy_event
+
+Capture = pytest.CaptureFixture[str]
+
+
+def lines(capsys: Capture) -> list[dict[str, Any]]:
+    """Return what has been written, each line parsed."""
+    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def failing_app() -> Chalice:
+    """An app whose view raises."""
+    failing = Chalice("failing", configure_logs=False)
+    log_as_json(failing)
+
+    @failing.route("/")
+    def fail() -> None:
+        raise ValueError("a secret\nof two lines")
+
+    return failing
+
+
+def test_a_request_is_one_line(capsys: Capture) -> None:
+    app(proxy_event("/test", "HEAD"), None)
+    (line,) = lines(capsys)
+    assert line.pop("durationMs") >= 0
+    assert line == {
+        "level": "INFO",
+        "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
+        "method": "HEAD",
+        "path": "/test",
+        "status": 200,
+    }
+
+
+def test_an_error_is_one_line_with_its_traceback(capsys: Capture) -> None:
+    answer = failing_app()(proxy_event("/"), None)
+    assert (answer["statusCode"], "secret" in answer["body"]) == (500, False)
+    error, request = lines(capsys)
+    assert (error["level"], request["status"]) == ("ERROR", 500)
+    assert error["requestId"] == request["requestId"]
+    assert error["traceback"].startswith("Traceback (most recent call last)")
+    assert "ValueError: a secret\nof two lines" in error["traceback"]
+
+
+@given(st.text(), st.text())
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_client_can_neither_break_nor_forge_a_line(
+    capsys: Capture, header: str, query: str
+) -> None:
+    sent: dict[str, Any] = {"headers": {"User-Agent": header, "X-Forwarded-For": header}, "path": query}
+    app(proxy_event("/", **sent, multiValueQueryStringParameters={query: [query]}), None)
+    (line,) = lines(capsys)
+    assert set(line) == {"level", "requestId", "method", "path", "status", "durationMs"}
+
+
+def test_the_level_is_a_setting(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "ERROR")
+    failing_app()(proxy_event("/"), None)
+    assert [line["level"] for line in lines(capsys)] == ["ERROR"]
+
+
+def test_each_stage_sets_a_level_that_exists() -> None:
+    stages = json.loads((PROJECT / ".chalice" / "config.json").read_text())["stages"]
+    for stage in stages.values():
+        level = logging.getLevelName(stage["environment_variables"]["LOG_LEVEL"])
+        assert isinstance(level, int)
+
+
+def test_what_the_app_logs_is_json_too(capsys: Capture) -> None:
+    with Client(app):
+        app.log.warning("two\nlines")
+    (line,) = lines(capsys)
+    assert (line["level"], line["message"]) == ("WARNING", "two\nlines")
