@@ -63,7 +63,10 @@ def test_an_error_is_one_line_with_its_traceback(capsys: Capture) -> None:
 def test_a_client_can_neither_break_nor_forge_a_line(
     capsys: Capture, header: str, query: str
 ) -> None:
-    sent: dict[str, Any] = {"headers": {"User-Agent": header, "X-Forwarded-For": header}, "path": query}
+    sent: dict[str, Any] = {
+        "headers": {"User-Agent": header, "X-Forwarded-For": header},
+        "path": query,
+    }
     app(proxy_event("/", **sent, multiValueQueryStringParameters={query: [query]}), None)
     (line,) = lines(capsys)
     assert set(line) == {"level", "requestId", "method", "path", "status", "durationMs"}

@@ -40,8 +40,13 @@ def resources_in_aws(session: Session, stage: str, known_api: str | None) -> Ite
     # The one that needs a region first: without one, iam would go to AWS itself.
     apis, functions, iam = (session.create_client(it) for it in ("apigateway", "lambda", "iam"))
     try:
-        role = {"role_name": name, "role_arn": iam.get_role(RoleName=name)["Role"]["Arn"]}
-        yield {"name": "default-role", "resource_type": "iam_role"} | role
+        role = iam.get_role(RoleName=f"{name}-api_handler")["Role"]
+        yield {
+            "name": "api_handler_role",
+            "resource_type": "iam_role",
+            "role_name": role["RoleName"],
+            "role_arn": role["Arn"],
+        }
     except iam.exceptions.NoSuchEntityException:
         pass
     try:
@@ -74,7 +79,7 @@ def recover_record(session: Session, stage: str) -> None:
     record = json.loads(path.read_text()) if path.exists() else {"resources": []}
     known = {resource["name"]: resource for resource in record["resources"]}
     api_id = known.get("rest_api", {}).get("rest_api_id")
-    for name in ("default-role", "api_handler", "rest_api"):
+    for name in ("api_handler_role", "api_handler", "rest_api"):
         known.pop(name, None)
     known |= {resource["name"]: resource for resource in resources_in_aws(session, stage, api_id)}
     record |= {"resources": [*known.values()], "schema_version": "2.0", "backend": "api"}
