@@ -35,10 +35,13 @@ run: $(VENV)/installed ## Serve on http://127.0.0.1:3000, reloading (PORT=8000 f
 test: $(VENV)/installed ## Run all tests
 	@$(BIN)/pytest
 
-lint: $(VENV)/installed ## Check style and types
+lint: $(VENV)/installed ## Check style, types and workflows
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(BIN)/zizmor --offline --quiet --no-progress .github
 
 format: $(VENV)/installed ## Put the code into its style
 	@$(BIN)/ruff check --fix

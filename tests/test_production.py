@@ -120,11 +120,7 @@ def test_the_emulated_aws_creates_updates_and_deletes_the_stack(project: Project
     stacks = aws("cloudformation")
     steps: list[tuple[Callable[..., Any], str, str]] = [
         (stacks.create_stack, "stack_create_complete", template),
-        (
-            stacks.update_stack,
-            "stack_update_complete",
-            template.replace('"Timeout": 5', '"Timeout": 6'),
-        ),
+        (stacks.update_stack, "stack_update_complete", changed),
     ]
     for act, done, body in steps:
         capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
