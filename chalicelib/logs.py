@@ -30,8 +30,7 @@ class JsonLines(logging.Handler):
 def write_line(level: str, request: Request | None, **fields: Any) -> None:
     """Write a line; JSON has no line breaks but those it escapes, so nothing can forge another."""
     request_id = request.context.get("requestId") if request else None
-    line = json.dumps({"level": level, "requestId": request_id} | fields, separators=(",", ":"))
-    sys.stdout.write(line + "\n")
+    sys.stdout.write(json.dumps({"level": level, "requestId": request_id} | fields) + "\n")
 
 
 def log_as_json(app: Chalice) -> None:

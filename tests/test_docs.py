@@ -1,0 +1,43 @@
+"""What the documents claim."""
+
+import re
+import sys
+
+import pytest
+
+from tests.processes import PROJECT
+from tests.project import Project
+from tools.cost import tables
+
+README = (PROJECT / "README.md").read_text()
+
+
+def test_the_cost_tables_are_those_of_the_script() -> None:
+    page = (PROJECT / "docs" / "scale-and-cost.md").read_text()
+    for table in tables().strip().split("\n\n"):
+        assert table in page
+
+
+@pytest.mark.parametrize("readme", ["README.md", "README.ko.md"])
+def test_links_and_make_targets_exist(readme: str) -> None:
+    text = (PROJECT / readme).read_text()
+    for link in re.findall(r"\]\(([^):#]+)[#)]", text):
+        assert (PROJECT / link).exists(), link
+    makefile = (PROJECT / "Makefile").read_text()
+    for target in re.findall(r"^make ([a-z]+)", text, re.MULTILINE):
+        assert re.search(rf"^{target}: .*## ", makefile, re.MULTILINE), target
+
+
+def test_the_quoted_ratios_are_those_of_the_benchmark() -> None:
+    results = (PROJECT / "benchmarks" / "results.md").read_text()
+    for name in ("this service", "the same, by chalice package alone"):
+        (row,) = (line for line in results.splitlines() if line.startswith(f"| {name} |"))
+        assert f"{row.split(' | ')[1]} times" in README.replace("\n", " ")
+
+
+def test_the_example_of_a_route_passes_its_test(project: Project) -> None:
+    route, test = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    project.append("\n\n" + route)
+    imports = "from chalice.test import Client\nfrom app import app\n"
+    (project.folder / "test_example.py").write_text(imports + test)
+    assert "1 passed" in project.run(sys.executable, "-m", "pytest", "test_example.py")
