@@ -24,7 +24,8 @@ class JsonLines(logging.Handler):
         fields = {"message": record.getMessage()}
         if record.exc_info:
             fields["traceback"] = logging.Formatter().formatException(record.exc_info)
-        write_line(record.levelname, self.app.current_request, **fields)
+        request = getattr(self.app, "current_request", None)  # there is none before the first
+        write_line(record.levelname, request, **fields)
 
 
 def write_line(level: str, request: Request | None, **fields: Any) -> None:
