@@ -57,18 +57,21 @@ def test_an_error_is_one_line_with_its_traceback(capsys: Capture) -> None:
     assert "ValueError: a secret\nof two lines" in error["traceback"]
 
 
-@given(st.text(), st.text())
+@given(st.text(), st.text(), st.text())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_client_can_neither_break_nor_forge_a_line(
-    capsys: Capture, header: str, query: str
+    capsys: Capture, header: str, query: str, request_id: str
 ) -> None:
     sent: dict[str, Any] = {
         "headers": {"User-Agent": header, "X-Forwarded-For": header},
         "path": query,
+        "multiValueQueryStringParameters": {query: [query]},
+        "requestContext": {"resourcePath": "/", "httpMethod": "GET", "requestId": request_id},
     }
-    app(proxy_event("/", **sent, multiValueQueryStringParameters={query: [query]}), None)
+    app(proxy_event("/", **sent), None)
     (line,) = lines(capsys)
-    assert set(line) == {"level", "requestId", "method", "path", "status", "durationMs"}
+    assert list(line) == ["level", "requestId", "method", "path", "status", "durationMs"]
+    assert [line["requestId"], line["method"], line["path"]] == [request_id, "GET", "/"]
 
 
 def test_the_level_is_a_setting(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
