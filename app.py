@@ -7,7 +7,6 @@ from chalicelib.responses import like_express
 
 app = Chalice(app_name="hello-chalice", configure_logs=False)
 log_as_json(app)
-app.api.binary_types = []  # text alone: spares each answer the search through a list of types
 app.register_middleware(like_express, "http")
 
 

@@ -1,7 +1,8 @@
 """`make bench`: cold start, warm invocation, memory and size, side by side with the alternatives.
 
 Each is booted as Lambda does it, the Python ones by AWS's own runtime client, in rounds of mixed
-order. The medians go to results.md, with their spread, and to results.svg.
+order; like Lambda's, its machine has two processors, one for it and one for who asks. The medians
+go to results.md, with their spread, and to results.svg.
 """
 
 import os
@@ -25,10 +26,12 @@ from tools.package import PROJECT
 from tools.runtime import Function, booted, booted_python, install_client, proxy_event
 
 HERE = Path(__file__).parent
-ROUNDS, WARM = 12, 300
+ROUNDS, WARM = 24, 300
 SETTINGS = (".chalice/config.json", ".chalice/policy-dev.json")
 FLOOR = "no framework"
 OURS = "this service"
+NODE, NO_NODE = "Express, serverless-http (Node)", "not measured: node or npm is missing"
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 @dataclass
@@ -45,6 +48,7 @@ class Candidate:
     def measure(self, keep: bool) -> None:
         """Boot it, ask for both routes and, if it is to be kept, add what that took."""
         with self.boot() as function:
+            stay(function.process_id, -1)
             check(function, "/", "hello world")
             answered = time.perf_counter()
             check(function, "/test", "test")
@@ -60,6 +64,12 @@ class Candidate:
                 self.init.append((function.ready - function.started) * 1000)
                 self.warm.append(statistics.median(times))
                 self.memory.append(peak_memory(function.process_id))
+
+
+def stay(process_id: int, number: int) -> None:
+    """Keep a process, 0 for this one, on one of the cores, where the system can do that."""
+    if CORES:
+        os.sched_setaffinity(process_id, {CORES[number]})
 
 
 def check(function: Function, path: str, text: str) -> None:
@@ -123,7 +133,8 @@ def set_up(folder: Path) -> dict[str, Candidate]:
         python(name, code, f"{module}.handler")
 
     print(f"Setting up {OURS}", flush=True)
-    run(sys.executable, "-m", "tools.package", "records", "package", "prod", str(folder / "ours"))
+    package = [sys.executable, "-m", "tools.package", str(folder / "records"), "package", "prod"]
+    run(*package, str(folder / "ours"))
     python(OURS, unpack(folder / "ours" / "deployment.zip", folder / "ours-code"), "app.app")
 
     quiet = shutil.copytree(folder / "ours-code", folder / "quiet")
@@ -151,7 +162,7 @@ def set_up(folder: Path) -> dict[str, Candidate]:
     peer("FastAPI, Mangum", "fastapi_app", "fastapi==0.165.0", "mangum==0.22.0")
 
     if shutil.which("node") and shutil.which("npm"):
-        print("Setting up Express, serverless-http (Node)", flush=True)
+        print(f"Setting up {NODE}", flush=True)
         code = folder / "express"
         code.mkdir()
         for file in ("express.js", "runtime.js"):
@@ -159,11 +170,9 @@ def set_up(folder: Path) -> dict[str, Candidate]:
         npm = ["npm", "install", "--silent", "--no-audit", "--no-fund"]
         run(*npm, "express@5.3.0", "serverless-http@4.0.0", cwd=code)
         node = [str(shutil.which("node")), "runtime.js"]
-        candidates["Express, serverless-http (Node)"] = Candidate(
+        candidates[NODE] = Candidate(
             lambda: booted(code, node, {"NODE_ENV": "production"}), zip_size(code)
         )
-    else:
-        print("Node is missing: Express is left out")
     return candidates
 
 
@@ -179,14 +188,18 @@ def table(candidates: dict[str, Candidate]) -> str:
     rows = [
         f"| {name} | {ratio(it.first, candidates[FLOOR].first):.2f} | {cell(it.first, 'ms', 1)} "
         f"| {cell(it.init, 'ms', 1)} | {ratio(it.warm, candidates[FLOOR].warm):.2f} "
-        f"| {cell([1000 * ms for ms in it.warm], 'us', 0)} | {cell(it.memory, 'MB', 1)} "
+        f"| {cell([1000 * ms for ms in it.warm], 'µs', 0)} | {cell(it.memory, 'MB', 1)} "
         f"| {it.size / 1000:.1f} kB |"
         for name, it in candidates.items()
     ]
+    if NODE not in candidates:
+        rows.append(f"| {NODE} | {NO_NODE} |")
     python = sys.version.split()[0]
     return f"""\
-Written by `make bench`: {ROUNDS} rounds in mixed order, on one core, Python {python}. Medians,
-with the fastest and the slowest round. The times are this machine's; quote the ratios.
+Written by `make bench`: {ROUNDS} rounds in mixed order, Python {python}. Medians, with the fastest
+and slowest round; "warm" is the median of {WARM} invocations. As on Lambda, the function has one
+processor and who calls it another. The times are this machine's; quote the ratios. The peers are
+packed as their tools pack them, without bytecode, as is the service by `chalice package` alone.
 
 | | first answer, ratio | first answer | INIT | warm, ratio | warm | peak memory | package |
 |---|---|---|---|---|---|---|---|
@@ -222,6 +235,10 @@ def picture(candidates: dict[str, Candidate]) -> str:
             "</g>",
         ]
     bottom = 50 + len(candidates) * row
+    if NODE not in candidates:
+        parts += [f'<text x="{left - 10}" y="{bottom + 15}" text-anchor="end">{NODE}</text>']
+        parts += [f'<text x="{left}" y="{bottom + 15}">{NO_NODE}</text>']
+        bottom += row
     return f"""\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 300} {bottom + 30}" \
 font-family="system-ui, sans-serif" font-size="14">
@@ -247,9 +264,7 @@ line {{ stroke: #ff7b72 }} .head {{ fill: #9198a1 }} }}
 
 def main() -> None:
     """Measure all candidates and write the results."""
-    if hasattr(os, "sched_setaffinity"):
-        # One core for both sides: what another core is busy with, or has to wake up for, is not in.
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    stay(0, 0)
     with tempfile.TemporaryDirectory(prefix="hello-chalice-bench-") as folder:
         candidates = set_up(Path(folder))
         for number in range(ROUNDS + 1):

@@ -3,6 +3,7 @@
 from binascii import b2a_base64
 from collections.abc import Callable, Mapping
 from functools import lru_cache
+from typing import Any
 
 from chalice import Response
 from chalice.app import Request
@@ -17,6 +18,14 @@ except ImportError:  # a Python that was built without it
 GetResponse = Callable[[Request | None], Response]
 
 
+class Text(Response):
+    """An answer of text, which needs no Base64 and so no search through Chalice's binary types."""
+
+    def to_dict(self, _: list[str] | None = None) -> dict[str, Any]:
+        """Return what API Gateway is told."""
+        return super().to_dict()
+
+
 def like_express(request: Request | None, get_response: GetResponse) -> Response:
     """Finish a str answer as Express's `res.send` does; leave any other answer as it is.
 
@@ -27,18 +36,19 @@ def like_express(request: Request | None, get_response: GetResponse) -> Response
     response = get_response(request)
     if request is None:
         return response
-    headers = response.headers
-    if isinstance(response.body, str) and "content-type" not in map(str.lower, headers):
-        headers["Content-Type"] = "text/html; charset=utf-8"
-        headers["ETag"] = tag = entity_tag(response.body)
+    body, headers = response.body, response.headers
+    if isinstance(body, str) and "content-type" not in map(str.lower, headers):
+        tag = entity_tag(body)
         if response.status_code == 200 and is_fresh(tag, request.headers, request.method):
-            response.status_code, response.body = 304, ""
-            del headers["Content-Type"]
+            response = Text("", {**headers, "ETag": tag}, 304)
+        else:
+            html = {"Content-Type": "text/html; charset=utf-8", "ETag": tag}
+            response = Text(body, {**headers, **html}, response.status_code)
     if request.method == "HEAD":
         # The body stays: API Gateway drops it and counts its length for Content-Length, whatever
         # the function says that is. `chalice local` sends it after the headers, where it would pass
         # for the next answer; a closed connection has no next answer (RFC 9112, 9.6).
-        headers["Connection"] = "close"
+        response.headers = {**response.headers, "Connection": "close"}
     return response
 
 

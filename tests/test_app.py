@@ -57,6 +57,16 @@ def test_only_text_without_a_content_type_is_finished(
     assert ("etag" in headers) == has_tag
 
 
+def test_headers_that_a_view_hands_out_again_stay_as_they_are() -> None:
+    shared: dict[str, Any] = {"Cache-Control": "max-age=60"}
+    other = Chalice("other")
+    other.register_middleware(like_express, "http")
+    other.route("/", methods=["GET", "HEAD"])(lambda: Response("a", shared))
+    with Client(other) as client:
+        assert client.http.head("/").headers["Cache-Control"] == "max-age=60"
+    assert shared == {"Cache-Control": "max-age=60"}
+
+
 @pytest.mark.parametrize(("method", "status"), [("GET", 404), ("POST", 200)])
 def test_304_is_for_a_get_that_went_well(method: str, status: int) -> None:
     other = Chalice("other")
