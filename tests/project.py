@@ -37,8 +37,8 @@ class Project:
         for name in ("chalicelib", ".chalice", "tools"):
             ignored = shutil.ignore_patterns("__pycache__", "deployed", "deployments")
             shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
-        self.change("hello-chalice", self.name)
-        self.change("hello-chalice", self.name, ".chalice/config.json")
+        for file in ("app.py", *(f".chalice/{it.name}" for it in folder.glob(".chalice/*.json"))):
+            self.change("hello-chalice", self.name, file)
 
     def change(self, old: str, new: str, file: str = "app.py") -> None:
         """Edit a file; `old` must be in it."""

@@ -11,9 +11,11 @@ from urllib.parse import urlsplit
 
 
 class Fault(Enum):
-    """What happens: the client is killed, or the endpoint is gone from then on."""
+    """What happens: a signal to the client, a no of the endpoint's, or it is gone from then on."""
 
     KILLED = "killed"
+    CTRL_C = "Ctrl-C"
+    REFUSED = "refused"
     ENDPOINT_DOWN = "endpoint down"
 
 
@@ -37,6 +39,7 @@ class Forward(BaseHTTPRequestHandler):
     """Passes a request on."""
 
     protocol_version = "HTTP/1.1"
+    error_message_format = "<ErrorResponse><Error><Code>%(code)d</Code></Error></ErrorResponse>"
     server: Endpoint
 
     def forward(self) -> None:
@@ -45,7 +48,9 @@ class Forward(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         if self.server.requests < 0:
             self.close_connection = True
-            if self.server.fault is Fault.KILLED:
+            if self.server.fault is Fault.REFUSED:
+                self.send_error(403)
+            elif self.server.fault is not Fault.ENDPOINT_DOWN:
                 self.server.on_fault()
             return
         connection = http.client.HTTPConnection(self.server.target.netloc, timeout=30)

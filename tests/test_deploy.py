@@ -128,12 +128,16 @@ def test_a_deploy_that_breaks_off_can_be_run_again(
             [sys.executable, "-m", "tools.deploy", "deploy", "dev"],
             cwd=project.folder,
             env=project.environment | {"AWS_ENDPOINT_URL": endpoint.url, "AWS_MAX_ATTEMPTS": "1"},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             start_new_session=True,
+            text=True,
         )
-        endpoint.on_fault = lambda: os.killpg(first.pid, signal.SIGKILL)
-        assert first.wait(timeout=60) != 0
+        end = signal.SIGKILL if fault is Fault.KILLED else signal.SIGINT
+        endpoint.on_fault = lambda: os.killpg(first.pid, end)
+        said, _ = first.communicate(timeout=60)
+    assert first.returncode != 0
+    assert "Traceback" not in said
     assert get(project.deploy()).text == "hello world"
     assert project.left_in_aws() == {"apis": 1, "functions": 1, "roles": 1}
 

@@ -98,12 +98,14 @@ def test_alarms_watch_errors_throttles_and_slow_answers(stack: Template) -> None
         for it in stack["Resources"].values()
         if it["Type"] == "AWS::CloudWatch::Alarm"
     ]
-    assert {it["MetricName"] for it in alarms} == {"5XXError", "Latency", "Errors", "Throttles"}
+    name = one(stack, "AWS::ApiGateway::RestApi")["Body"]["info"]["title"]
+    stage = one(stack, "AWS::ApiGateway::Stage")["StageName"]
+    api = [{"Name": "ApiName", "Value": name}, {"Name": "Stage", "Value": stage}]
+    function = [{"Name": "FunctionName", "Value": {"Ref": "APIHandler"}}]
+    watched = {"5XXError": api, "Latency": api, "Errors": function, "Throttles": function}
+    assert {it["MetricName"]: it["Dimensions"] for it in alarms} == watched
     for alarm in alarms:
         assert alarm["AlarmActions"]["Fn::If"][:2] == ["HasAlarmEmail", [{"Ref": "AlarmTopic"}]]
-        for dimension in alarm["Dimensions"]:
-            if dimension["Name"] == "ApiName":
-                assert dimension["Value"] == "hello-chalice"
 
 
 def test_the_function_runs_on_arm(stack: Template) -> None:
@@ -145,7 +147,7 @@ def test_the_deployed_role_may_write_its_own_log_and_nothing_else(project: Proje
     (policy,) = aws("iam").list_role_policies(RoleName=role)["PolicyNames"]
     document = aws("iam").get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
     (statement,) = document["Statement"]
-    group = "arn:*:logs:*:*:log-group:/aws/lambda/hello-chalice-prod"
+    group = f"arn:*:logs:*:*:log-group:/aws/lambda/{project.name}-prod"
     assert statement["Resource"] == [group, f"{group}:*"]
 
 
@@ -174,8 +176,8 @@ def test_the_deployer_may_do_what_a_deploy_does_and_nothing_else(
     recorded = {"PYTHONPATH": str(tmp_path), "RECORDED": str(tmp_path / "recorded")}
     project.make("deploy", **recorded)
     project.change('"stage": "dev"', '"team": "blue"', ".chalice/config.json")
-    project.make("deploy", **recorded)
-    project.make("delete", **recorded)
+    for command in ("deploy", "url", "logs", "delete"):
+        project.make(command, **recorded)
     called = set((tmp_path / "recorded").read_text().split())
     policy = json.loads((PROJECT / ".chalice" / "deployer-policy.json").read_text())
     allowed = [it["Action"] for it in policy["Statement"]]

@@ -130,4 +130,7 @@ def main(command: str, stage: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    try:
+        sys.exit(main(*sys.argv[1:]))
+    except KeyboardInterrupt:
+        sys.exit("Stopped. Run it again, and it goes on from there.")

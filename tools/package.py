@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import chalice
-from chalice.cli import main as chalice_cli
+from botocore.exceptions import BotoCoreError, ClientError
+from chalice.cli import cli
+from chalice.deploy.deployer import ChaliceDeploymentError
 from chalice.utils import OSUtils
 
 PROJECT = Path(__file__).parent.parent
@@ -104,8 +106,8 @@ def sorted_walk(
         yield folder, folders, sorted(files)
 
 
-def main(records: str, command: str, stage: str, *arguments: str) -> int:
-    """Run a command of `chalice` on the copy; return its exit code."""
+def main(records: str, command: str, stage: str, *arguments: str) -> None:
+    """Run a command of `chalice` on the copy, and end the program as it does."""
     settings(stage)
     staged = PROJECT / "build" / stage
     copy_project(staged, PROJECT / records)
@@ -114,8 +116,11 @@ def main(records: str, command: str, stage: str, *arguments: str) -> int:
         arguments = ("--merge-template", str(template), *arguments)
     OSUtils.walk = sorted_walk  # type: ignore[method-assign, assignment]
     sys.argv = ["chalice", "--project-dir", str(staged), command, "--stage", stage, *arguments]
-    return int(chalice_cli())
+    try:
+        cli(obj={})
+    except (BotoCoreError, ClientError, ChaliceDeploymentError) as error:
+        sys.exit(str(error))  # where `chalice` itself would show a traceback
 
 
 if __name__ == "__main__":
-    sys.exit(main(*sys.argv[1:]))
+    main(*sys.argv[1:])
