@@ -144,7 +144,7 @@ def set_up(folder: Path) -> dict[str, Candidate]:
     compile_file(str(quiet / "app.py"), cached, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
     python("this service, without its log", quiet, "app.app")
 
-    print("Setting up the same, by chalice package alone", flush=True)
+    print("Setting up this service, by chalice package alone", flush=True)
     plain = folder / "plain"
     for name in ("app.py", "requirements.txt", "chalicelib", *SETTINGS):
         (plain / name).parent.mkdir(parents=True, exist_ok=True)
@@ -154,7 +154,7 @@ def set_up(folder: Path) -> dict[str, Candidate]:
     chalice = str(Path(sys.executable).with_name("chalice"))
     run(chalice, "package", str(folder / "plain-out"), cwd=plain)
     plain_code = unpack(folder / "plain-out" / "deployment.zip", folder / "plain-code")
-    python("the same, by chalice package alone", plain_code, "app.app")
+    python("this service, by chalice package alone", plain_code, "app.app")
 
     peer(FLOOR, "no_framework")
     peer("AWS Lambda Powertools", "powertools", "aws-lambda-powertools==3.37.0")
@@ -214,7 +214,7 @@ def ratio(figures: list[float], floor: list[float]) -> float:
 
 def picture(candidates: dict[str, Candidate]) -> str:
     """Return the ratios as an SVG, for light and dark pages, with the floor marked."""
-    left, width, row = 300, 330, 30
+    left, width, row = 300, 310, 30
     widest = max(ratio(it.first, candidates[FLOOR].first) for it in candidates.values())
     unit = width / widest
     parts = []

@@ -1,4 +1,4 @@
-"""What a month costs: AWS's list prices of us-east-1 as of 2025, in US dollars, without free tiers.
+"""What a month costs: AWS's list prices of us-east-1, March 2026, in US dollars, no free tiers.
 
 The prices: aws.amazon.com/lambda/pricing, /api-gateway/pricing, /cloudwatch/pricing and
 /cloudfront/pricing. Print the tables of docs/scale-and-cost.md with `python -m tools.cost`.
