@@ -65,7 +65,7 @@ bench: $(VENV)/installed ## Measure against no framework and the alternatives, i
 	@$(BIN)/python -m benchmarks.run
 
 clean: ## Remove everything that was built or installed
-	rm -rf build vendor .venv .chalice/deployments
+	rm -rf build .venv .chalice/deployments
 
 # One environment for each version of Python, made again only when the requirements change.
 $(VENV)/installed: requirements-dev.txt

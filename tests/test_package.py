@@ -86,6 +86,13 @@ def test_outside_of_git_caches_and_hidden_files_stay_out(project: Project) -> No
     assert (project.package() / "deployment.zip").read_bytes() == clean
 
 
+def test_vendored_modules_are_in_it_with_their_bytecode(project: Project) -> None:
+    (project.folder / "vendor").mkdir()
+    (project.folder / "vendor" / "extra.py").write_text("")
+    with zipfile.ZipFile(project.package() / "deployment.zip") as package:
+        assert {"extra.py", bytecode("extra.py")} <= set(package.namelist())
+
+
 def test_what_git_does_not_track_is_named(project: Project) -> None:
     subprocess.run(["git", "init", "--quiet"], cwd=project.folder, check=True)
     subprocess.run(["git", "add", "--all"], cwd=project.folder, check=True)

@@ -27,7 +27,7 @@ COMPILE = """
 import sys
 from py_compile import PycInvalidationMode, compile
 for source, cfile, dfile in zip(*[iter(sys.argv[1:])] * 3):
-    compile(source, cfile, dfile, True, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+    compile(source, cfile, dfile, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
 """
 
 
@@ -42,13 +42,14 @@ def settings(stage: str) -> dict[str, Any]:
 
 
 def app_files() -> list[str]:
-    """Return the paths of what is deployed: of `app.py` and `chalicelib/`, what git tracks.
+    """Return the paths of what is deployed: of what Chalice takes, what git tracks.
 
     Where there is no git, it is all of it but caches and hidden files.
     """
     found = [
         path.relative_to(PROJECT)
-        for path in (PROJECT / "app.py", *PROJECT.glob("chalicelib/**/*"))
+        for pattern in ("app.py", "chalicelib/**/*", "vendor/**/*")
+        for path in PROJECT.glob(pattern)
         if path.is_file()
     ]
     files = {
@@ -84,7 +85,8 @@ def add_bytecode(staged: Path) -> None:
     """Compile what Lambda imports into `vendor/`, which Chalice copies to the zip's root."""
     chalice_files = Path(chalice.__file__).parent
     sources = {f"chalice/{name}": chalice_files / name for name in ("__init__.py", "app.py")}
-    sources |= {path.relative_to(staged).as_posix(): path for path in staged.glob("**/*.py")}
+    for path in staged.glob("**/*.py"):
+        sources[path.relative_to(staged).as_posix().removeprefix("vendor/")] = path
     arguments = [
         argument
         for name, source in sources.items()
