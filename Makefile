@@ -15,6 +15,7 @@ export AWS_DEFAULT_REGION := us-east-1
 export AWS_CONFIG_FILE := /dev/null
 export AWS_SHARED_CREDENTIALS_FILE := /dev/null
 export NO_PROXY := 127.0.0.1
+export no_proxy := 127.0.0.1
 unexport AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN AWS_IGNORE_CONFIGURED_ENDPOINT_URLS
 else ifneq ($(AWS),)
 $(error AWS is local, or left out)

@@ -24,6 +24,7 @@ os.environ |= {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_ENDPOINT_URL": f"http://127.0.0.1:{emulator_port}",
     "NO_PROXY": "127.0.0.1",
+    "no_proxy": "127.0.0.1",
 }
 
 hypothesis.settings.register_profile("any machine", deadline=None)
