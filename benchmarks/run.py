@@ -214,7 +214,7 @@ def ratio(figures: list[float], floor: list[float]) -> float:
 
 def picture(candidates: dict[str, Candidate]) -> str:
     """Return the ratios as an SVG, for light and dark pages, with the floor marked."""
-    left, width, row = 300, 310, 30
+    left, width, row = 300, 300, 30
     widest = max(ratio(it.first, candidates[FLOOR].first) for it in candidates.values())
     unit = width / widest
     parts = []
@@ -222,9 +222,9 @@ def picture(candidates: dict[str, Candidate]) -> str:
         y = 50 + number * row
         first = ratio(it.first, candidates[FLOOR].first)
         figures = (
-            (left + width + 110, f"{ratio(it.warm, candidates[FLOOR].warm):.2f} x"),
-            (left + width + 200, f"{statistics.median(it.memory):.0f} MB"),
-            (left + width + 290, f"{it.size / 1000:,.0f} kB"),
+            (left + width + 125, f"{ratio(it.warm, candidates[FLOOR].warm):.2f} x"),
+            (left + width + 215, f"{statistics.median(it.memory):.0f} MB"),
+            (left + width + 305, f"{it.size / 1000:,.0f} kB"),
         )
         bold = ' class="ours"' if name == OURS else ""
         parts += [
@@ -240,7 +240,7 @@ def picture(candidates: dict[str, Candidate]) -> str:
         parts += [f'<text x="{left}" y="{bottom + 15}">{NO_NODE}</text>']
         bottom += row
     return f"""\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 300} {bottom + 30}" \
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + width + 315} {bottom + 30}" \
 font-family="system-ui, sans-serif" font-size="14">
 <title>Time to the first answer of a cold start, as a ratio to no framework</title>
 <style>
@@ -252,9 +252,9 @@ text {{ fill: #e6edf3 }} rect {{ fill: #6e7681 }} .ours rect {{ fill: #3fb950 }}
 line {{ stroke: #ff7b72 }} .head {{ fill: #9198a1 }} }}
 </style>
 <text class="head" x="{left}" y="30">cold start: time to the first answer</text>
-<text class="head" x="{left + width + 110}" y="30" text-anchor="end">warm</text>
-<text class="head" x="{left + width + 200}" y="30" text-anchor="end">memory</text>
-<text class="head" x="{left + width + 290}" y="30" text-anchor="end">package</text>
+<text class="head" x="{left + width + 125}" y="30" text-anchor="end">warm</text>
+<text class="head" x="{left + width + 215}" y="30" text-anchor="end">memory</text>
+<text class="head" x="{left + width + 305}" y="30" text-anchor="end">package</text>
 {chr(10).join(parts)}
 <line x1="{left + unit:.0f}" x2="{left + unit:.0f}" y1="42" y2="{bottom}"/>
 <text class="head" x="{left + unit:.0f}" y="{bottom + 18}" text-anchor="middle">the floor</text>
