@@ -107,6 +107,7 @@ def unpack(package: Path, folder: Path) -> Path:
 def run(*command: str, cwd: Path = PROJECT) -> None:
     """Run a command that sets something up; end with what it said if it fails."""
     environment = {"AWS_DEFAULT_REGION": "us-east-1"} | os.environ
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # few have it, and it alters the package
     done = subprocess.run(
         command, cwd=cwd, env=environment, capture_output=True, text=True, stdin=subprocess.DEVNULL
     )

@@ -12,7 +12,7 @@ from tests.processes import free_port, serving
 from tests.project import Project
 
 # Before anything reads them: whatever this machine has configured is gone.
-for name in [name for name in os.environ if name.startswith("AWS_")]:
+for name in [name for name in os.environ if name.startswith(("AWS_", "PYTHON"))]:
     del os.environ[name]
 emulator_port = int(os.environ.setdefault("EMULATOR_PORT", str(free_port())))
 os.environ |= {

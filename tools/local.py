@@ -5,6 +5,7 @@ restarts for any of them, test caches included; so we leave it out and watch the
 """
 
 import logging
+import os
 import shlex
 import sys
 from pathlib import Path
@@ -20,6 +21,8 @@ def main(port: str) -> None:
     command += ["--host", "127.0.0.1", "--port", str(usable_port(port, "PORT"))]
     folders = [Path(), Path(".chalice"), Path("chalicelib"), *Path("chalicelib").glob("**/")]
     logging.getLogger("watchfiles").setLevel(logging.ERROR)  # Ctrl-C is nothing to warn of
+    # Python takes two changes of one length within a second for one, and would serve the first.
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
     run_process(
         *folders,
         target=shlex.join(command),

@@ -117,6 +117,7 @@ def main(records: str, command: str, stage: str, *arguments: str) -> None:
     if command == "package" and template.exists():
         arguments = ("--merge-template", str(template), *arguments)
     OSUtils.walk = sorted_walk  # type: ignore[method-assign, assignment]
+    sys.dont_write_bytecode = True  # Chalice imports the app before it packages it
     sys.argv = ["chalice", "--project-dir", str(staged), command, "--stage", stage, *arguments]
     try:
         cli(obj={})
