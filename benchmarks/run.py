@@ -17,12 +17,9 @@ import zipfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from importlib.util import cache_from_source
 from pathlib import Path
-from py_compile import PycInvalidationMode
-from py_compile import compile as compile_file
 
-from tools.package import PROJECT
+from tools.package import PROJECT, add_bytecode
 from tools.runtime import Function, booted, booted_python, install_client, proxy_event
 
 HERE = Path(__file__).parent
@@ -141,8 +138,7 @@ def set_up(folder: Path) -> dict[str, Candidate]:
     quiet = shutil.copytree(folder / "ours-code", folder / "quiet")
     lines = (quiet / "app.py").read_text().splitlines(keepends=True)
     (quiet / "app.py").write_text("".join(line for line in lines if "log_as_json" not in line))
-    cached = cache_from_source(str(quiet / "app.py"))
-    compile_file(str(quiet / "app.py"), cached, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+    add_bytecode({"app.py": quiet / "app.py"}, quiet)
     python("this service, without its log", quiet, "app.app")
 
     print("Setting up this service, by chalice package alone", flush=True)

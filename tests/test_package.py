@@ -75,7 +75,8 @@ def test_is_the_same_whatever_lies_around(project: Project, tmp_path: Path) -> N
     clean = (project.package() / "deployment.zip").read_bytes()
     litter(tmp_path / "littered")
     project.folder = tmp_path / "littered"
-    project.environment["PYTHONHASHSEED"] = "7"
+    said_to_python = {"HASHSEED": "7", "OPTIMIZE": "2", "PYCACHEPREFIX": str(tmp_path / "caches")}
+    project.environment |= {f"PYTHON{name}": value for name, value in said_to_python.items()}
     assert (project.package() / "deployment.zip").read_bytes() == clean
 
 

@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.util import cache_from_source
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +26,7 @@ COMPILE = """
 import sys
 from py_compile import PycInvalidationMode, compile
 for source, cfile, dfile in zip(*[iter(sys.argv[1:])] * 3):
-    compile(source, cfile, dfile, invalidation_mode=PycInvalidationMode.CHECKED_HASH)
+    compile(source, cfile, dfile, False, 0, PycInvalidationMode.CHECKED_HASH)
 """
 
 
@@ -78,24 +77,25 @@ def copy_project(staged: Path, records: Path) -> None:
         target.chmod(0o644)
     records.mkdir(parents=True, exist_ok=True)
     (staged / ".chalice" / "deployed").symlink_to(records)
-    add_bytecode(staged)
-
-
-def add_bytecode(staged: Path) -> None:
-    """Compile what Lambda imports into `vendor/`, which Chalice copies to the zip's root."""
     chalice_files = Path(chalice.__file__).parent
-    sources = {f"chalice/{name}": chalice_files / name for name in ("__init__.py", "app.py")}
+    modules = {f"chalice/{name}": chalice_files / name for name in ("__init__.py", "app.py")}
     for path in staged.glob("**/*.py"):
-        sources[path.relative_to(staged).as_posix().removeprefix("vendor/")] = path
-    arguments = [
-        argument
-        for name, source in sources.items()
-        for argument in (source, staged / "vendor" / cache_from_source(name), f"/var/task/{name}")
-    ]
+        modules[path.relative_to(staged).as_posix().removeprefix("vendor/")] = path
+    add_bytecode(modules, staged / "vendor")  # which Chalice copies to the zip's root
+
+
+def add_bytecode(sources: dict[str, Path], root: Path) -> None:
+    """Compile modules, given by their names in the zip, into `root`, whatever Python is told."""
+    arguments: list[str] = []
+    for name, source in sources.items():
+        module = Path(name)
+        cached = f"{module.stem}.{sys.implementation.cache_tag}.pyc"
+        target = root / module.parent / "__pycache__" / cached
+        arguments += [str(source), str(target), f"/var/task/{name}"]
     # In an interpreter of its own, with fixed hashes, the same source gives the same bytes.
-    command = [sys.executable, "-c", COMPILE, *map(str, arguments)]
+    command = [sys.executable, "-c", COMPILE, *arguments]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "0"})
-    for path in staged.glob("vendor/**/*.pyc"):
+    for path in root.glob("**/*.pyc"):
         path.chmod(0o644)
 
 
