@@ -10,9 +10,11 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from chalice.utils import OSUtils
 
 from tests.behaviour import TEST_TAG
 from tests.project import Project, aws
+from tools.package import readable_stat
 from tools.runtime import booted_python, install_client, proxy_event
 
 TAG = sys.implementation.cache_tag
@@ -101,6 +103,13 @@ def test_what_git_does_not_track_is_named(project: Project) -> None:
     command = [sys.executable, "-m", "tools.package", "records", "package", "dev", "build"]
     done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=60)
     assert "Left out, for git does not track it: chalicelib/forgotten.py\n" in done.stderr
+
+
+@pytest.mark.parametrize(("mode", "packaged"), [(0o600, 0o644), (0o664, 0o644), (0o700, 0o755)])
+def test_lambda_may_read_it_whatever_the_umask(tmp_path: Path, mode: int, packaged: int) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "file").chmod(mode)
+    assert readable_stat(OSUtils(), str(tmp_path / "file")).st_mode == 0o100000 | packaged
 
 
 def test_is_what_deploy_uploads(project: Project) -> None:

@@ -73,8 +73,7 @@ def copy_project(staged: Path, records: Path) -> None:
     for name in [*app_files(), *settings, "requirements.txt"]:
         target = staged / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(PROJECT / name, target)  # the zip has the mode of a file, too
-        target.chmod(0o644)
+        shutil.copyfile(PROJECT / name, target)
     records.mkdir(parents=True, exist_ok=True)
     (staged / ".chalice" / "deployed").symlink_to(records)
     chalice_files = Path(chalice.__file__).parent
@@ -95,8 +94,6 @@ def add_bytecode(sources: dict[str, Path], root: Path) -> None:
     # In an interpreter of its own, with fixed hashes, the same source gives the same bytes.
     command = [sys.executable, "-c", COMPILE, *arguments]
     subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "0"})
-    for path in root.glob("**/*.pyc"):
-        path.chmod(0o644)
 
 
 def sorted_walk(
@@ -108,6 +105,13 @@ def sorted_walk(
         yield folder, folders, sorted(files)
 
 
+def readable_stat(_: OSUtils, path: str) -> os.stat_result:
+    """Return what `os.stat` does, but a mode that lets Lambda read the file, whatever the umask."""
+    found = Path(path).stat()
+    mode = 0o100755 if found.st_mode & 0o100 else 0o100644
+    return os.stat_result((mode, *found[1:]))
+
+
 def main(records: str, command: str, stage: str, *arguments: str) -> None:
     """Run a command of `chalice` on the copy, and end the program as it does."""
     settings(stage)
@@ -117,6 +121,7 @@ def main(records: str, command: str, stage: str, *arguments: str) -> None:
     if command == "package" and template.exists():
         arguments = ("--merge-template", str(template), *arguments)
     OSUtils.walk = sorted_walk  # type: ignore[method-assign, assignment]
+    OSUtils.stat = readable_stat  # type: ignore[method-assign, assignment]
     sys.dont_write_bytecode = True  # Chalice imports the app before it packages it
     sys.argv = ["chalice", "--project-dir", str(staged), command, "--stage", stage, *arguments]
     try:
