@@ -1,8 +1,8 @@
 """`make bench`: cold start, warm invocation, memory and size, side by side with the alternatives.
 
 Each is booted as Lambda does it, the Python ones by AWS's own runtime client, in rounds of mixed
-order; like Lambda's, its machine has two processors, one for it and one for who asks. The medians
-go to results.md, with their spread, and to results.svg.
+order; as on Lambda, it has one processor and who asks another, where the machine has two. The
+medians go to results.md, with their spread, and to results.svg.
 """
 
 import os
@@ -194,9 +194,10 @@ def table(candidates: dict[str, Candidate]) -> str:
     python = sys.version.split()[0]
     return f"""\
 Written by `make bench`: {ROUNDS} rounds in mixed order, Python {python}. Medians, with the fastest
-and slowest round; "warm" is the median of {WARM} invocations. As on Lambda, the function has one
-processor and who calls it another. The times are this machine's; quote the ratios. The peers are
-packed as their tools pack them, without bytecode, as is the service by `chalice package` alone.
+and slowest round; "warm" is the median of {WARM} invocations. Of two processors the function has
+one and who calls it the other, as on Lambda. The times are this machine's; quote the ratios. The
+peers are packed as their tools pack them, without bytecode, as is the service by `chalice package`
+alone.
 
 | | first answer, ratio | first answer | INIT | warm, ratio | warm | peak memory | package |
 |---|---|---|---|---|---|---|---|

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -16,6 +17,14 @@ from app import app
 from chalicelib.responses import entity_tag, like_express
 from tests.behaviour import Case, answers, check_answer
 from tools.runtime import proxy_event
+
+
+def client_of(view: Callable[[], Any], method: str = "GET") -> Client:
+    """Return a client of an app that has one view."""
+    other = Chalice("other")
+    other.register_middleware(like_express, "http")
+    other.route("/", methods=[method])(view)
+    return Client(other)
 
 
 @answers
@@ -47,10 +56,7 @@ def test_head_differs_from_get_in_closing_the_connection_alone() -> None:
 def test_only_text_without_a_content_type_is_finished(
     answer: Any, status: int, content_type: str | None, has_tag: bool
 ) -> None:
-    other = Chalice("other")
-    other.register_middleware(like_express, "http")
-    other.route("/")(lambda: answer)
-    with Client(other) as client:
+    with client_of(lambda: answer) as client:
         response = client.http.get("/", headers={"If-None-Match": '"a"'})
     headers = CaseInsensitiveMapping(response.headers)
     assert (response.status_code, headers.get("content-type")) == (status, content_type)
@@ -59,20 +65,14 @@ def test_only_text_without_a_content_type_is_finished(
 
 def test_headers_that_a_view_hands_out_again_stay_as_they_are() -> None:
     shared: dict[str, Any] = {"Cache-Control": "max-age=60"}
-    other = Chalice("other")
-    other.register_middleware(like_express, "http")
-    other.route("/", methods=["GET", "HEAD"])(lambda: Response("a", shared))
-    with Client(other) as client:
+    with client_of(lambda: Response("a", shared), "HEAD") as client:
         assert client.http.head("/").headers["Cache-Control"] == "max-age=60"
     assert shared == {"Cache-Control": "max-age=60"}
 
 
 @pytest.mark.parametrize(("method", "status"), [("GET", 404), ("POST", 200)])
 def test_304_is_for_a_get_that_went_well(method: str, status: int) -> None:
-    other = Chalice("other")
-    other.register_middleware(like_express, "http")
-    other.route("/", methods=[method])(lambda: Response("a", status_code=status))
-    with Client(other) as client:
+    with client_of(lambda: Response("a", status_code=status), method) as client:
         response = client.http.request(method, "/", headers={"If-None-Match": "*"})
     assert response.status_code == status
 

@@ -57,6 +57,15 @@ def test_an_error_is_one_line_with_its_traceback(capsys: Capture) -> None:
     assert "ValueError: a secret\nof two lines" in error["traceback"]
 
 
+def test_a_call_of_the_log_that_does_not_fit_fails_no_request(capsys: Capture) -> None:
+    mistaken = Chalice("mistaken", configure_logs=False)
+    log_as_json(mistaken)
+    mistaken.route("/")(lambda: mistaken.log.info("%d", "no number"))
+    assert mistaken(proxy_event("/"), None)["statusCode"] == 200
+    (request,) = lines(capsys)
+    assert request["status"] == 200
+
+
 @given(st.text(), st.text(), st.text())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_client_can_neither_break_nor_forge_a_line(

@@ -25,8 +25,9 @@ PROJECT = Path(__file__).parent.parent
 COMPILE = """
 import sys
 from py_compile import PycInvalidationMode, compile
+kind = PycInvalidationMode.CHECKED_HASH
 for source, cfile, dfile in zip(*[iter(sys.argv[1:])] * 3):
-    compile(source, cfile, dfile, False, 0, PycInvalidationMode.CHECKED_HASH)
+    compile(source, cfile, dfile, optimize=0, invalidation_mode=kind)
 """
 
 

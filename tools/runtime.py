@@ -17,8 +17,6 @@ from queue import Empty, SimpleQueue
 from typing import Any
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:test"
-
-
 BROWSER = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
 HEADERS = {
     "Accept": "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
