@@ -6,7 +6,7 @@ PORT ?= 3000
 STAGE ?= dev
 AWS_PORT ?= 4566
 
-ifeq ($(AWS),local)
+ifeq ($(AWS),emulated)
 # Made-up credentials, and nothing of what may be configured on this machine.
 export AWS_ENDPOINT_URL := http://127.0.0.1:$(AWS_PORT)
 export AWS_ACCESS_KEY_ID := test
@@ -18,20 +18,20 @@ export NO_PROXY := 127.0.0.1
 export no_proxy := 127.0.0.1
 unexport AWS_PROFILE AWS_DEFAULT_PROFILE AWS_SESSION_TOKEN AWS_IGNORE_CONFIGURED_ENDPOINT_URLS
 else ifneq ($(AWS),)
-$(error AWS is local, or left out)
+$(error AWS is emulated, or left out)
 endif
 
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 VENV := .venv/$(VERSION)
 BIN := $(VENV)/bin
 
-.PHONY: help run test lint format package aws deploy url logs delete bench clean
+.PHONY: help run test lint format package emulator deploy url logs delete bench clean
 
 help: ## List the commands
 	@sed -n 's/^\([a-z]*\):.*## /  make \1 \t/p' Makefile | expand -t 18
 
 run: $(VENV)/installed ## Serve on http://127.0.0.1:3000, reloading (PORT=8000 for another port)
-	@$(BIN)/python -m tools.local "$(PORT)" </dev/null
+	@$(BIN)/python -m tools.run "$(PORT)" </dev/null
 
 test: $(VENV)/installed ## Run all tests
 	@$(BIN)/pytest
@@ -52,12 +52,12 @@ package: $(VENV)/installed ## Write build/deployment.zip and build/sam.json (STA
 	@AWS_DEFAULT_REGION=$${AWS_DEFAULT_REGION:-us-east-1} \
 		$(BIN)/python -m tools.package .chalice/deployed package $(STAGE) $(CURDIR)/build
 
-aws: $(VENV)/installed ## Start an emulated AWS on this machine, for AWS=local below
-	@$(BIN)/python -m tools.aws "$(AWS_PORT)"
+emulator: $(VENV)/installed ## Start an emulated AWS on this machine, for AWS=emulated below
+	@$(BIN)/python -m emulated.aws "$(AWS_PORT)"
 
 deploy url logs delete: $(VENV)/installed
 	@$(BIN)/python -m tools.deploy $@ "$(STAGE)"
-deploy: ## Deploy to your AWS account (AWS=local: to the emulated one; STAGE=prod for prod)
+deploy: ## Deploy to your AWS account (AWS=emulated: to the emulated one; STAGE=prod for prod)
 url: ## Print the address of what is deployed
 logs: ## Print the logs of the last ten minutes
 delete: ## Delete what was deployed

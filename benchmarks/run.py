@@ -19,8 +19,9 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from emulated.events import proxy_event
+from emulated.runtime_api import Function, booted, booted_python, install_client
 from tools.package import PROJECT, add_bytecode
-from tools.runtime import Function, booted, booted_python, install_client, proxy_event
 
 HERE = Path(__file__).parent
 ROUNDS, WARM = 24, 300

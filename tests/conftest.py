@@ -37,7 +37,7 @@ lines: list[str] = []
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Start the emulated AWS once, however many processes run the tests."""
     if not hasattr(session.config, "workerinput"):
-        command = [sys.executable, "-m", "tools.aws", str(emulator_port)]
+        command = [sys.executable, "-m", "emulated.aws", str(emulator_port)]
         emulator.enter_context(serving(command, emulator_port))
 
 

@@ -34,7 +34,7 @@ class Project:
         folder.mkdir()
         for name in ("app.py", "requirements.txt"):
             shutil.copy(PROJECT / name, folder)
-        for name in ("chalicelib", ".chalice", "tools"):
+        for name in ("chalicelib", ".chalice", "tools", "emulated"):
             ignored = shutil.ignore_patterns("__pycache__", "deployed", "deployments")
             shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
         for file in ("app.py", *(f".chalice/{it.name}" for it in folder.glob(".chalice/*.json"))):

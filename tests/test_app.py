@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 
 from app import app
 from chalicelib.responses import entity_tag, like_express
-from tests.behaviour import Case, answers, check_answer
-from tools.runtime import proxy_event
+from emulated.events import proxy_event
+from tests.answers import Case, answers, check_answer
 
 
 def client_of(view: Callable[[], Any], method: str = "GET") -> Client:

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 import requests
 
-from tests.behaviour import Case, answers, check_answer, refusals
+from emulated.events import proxy_event
+from emulated.faulty_endpoint import Fault, faulty_endpoint
+from tests.answers import Case, answers, check_answer, refusals
 from tests.processes import free_port, serving, wait_until
 from tests.project import NAME_INSTANCE, Project, aws
-from tests.proxy import Fault, faulty_endpoint
-from tools.runtime import proxy_event
 
 
 @pytest.fixture(scope="module")
@@ -214,7 +214,7 @@ def test_the_emulated_aws_leaves_nothing_behind(
     port, temporary = free_port(), tmp_path / "temporary"
     temporary.mkdir()
     project.append(NAME_INSTANCE)
-    command = [sys.executable, "-m", "tools.aws", str(port)]
+    command = [sys.executable, "-m", "emulated.aws", str(port)]
     with serving(command, port, TMPDIR=str(temporary)) as process:
         project.environment["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
         instance = int(get(project.deploy()).headers["X-Instance"])
@@ -235,5 +235,5 @@ def test_the_bridge_fits_this_version_of_ministack() -> None:
         "_resources",
     ):
         assert hasattr(apigateway, name), (
-            f"MiniStack {version('ministack')} has no {name}: see the top of tools/aws.py"
+            f"MiniStack {version('ministack')} has no {name}: see the top of emulated/aws.py"
         )

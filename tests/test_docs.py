@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
+from docs.cost import tables
 from tests.processes import PROJECT
 from tests.project import Project
-from tools.cost import tables
 
 README = (PROJECT / "README.md").read_text()
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from app import app
 from chalicelib.logs import log_as_json
+from emulated.events import proxy_event
 from tests.processes import PROJECT
-from tools.runtime import proxy_event
 
 Capture = pytest.CaptureFixture[str]
 

@@ -12,10 +12,11 @@ from pathlib import Path
 import pytest
 from chalice.utils import OSUtils
 
-from tests.behaviour import TEST_TAG
+from emulated.events import proxy_event
+from emulated.runtime_api import booted_python, install_client
+from tests.answers import TEST_TAG
 from tests.project import Project, aws
 from tools.package import readable_stat
-from tools.runtime import booted_python, install_client, proxy_event
 
 TAG = sys.implementation.cache_tag
 CONTENTS = {

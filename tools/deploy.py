@@ -101,9 +101,11 @@ def prepare(stage: str) -> None:
     except NoRegionError:
         sys.exit("No region is set: choose one, AWS_DEFAULT_REGION=us-east-1 say.")
     except NoCredentialsError:
-        sys.exit("No AWS credentials are set: run `aws configure`, or try `make deploy AWS=local`.")
+        sys.exit(
+            "No AWS credentials are set: run `aws configure`, or try `make deploy AWS=emulated`."
+        )
     except (HTTPClientError, NoConnectionError):
-        hint = "is `make aws` running?" if ENDPOINT else "are you online?"
+        hint = "is `make emulator` running?" if ENDPOINT else "are you online?"
         sys.exit(f"{ENDPOINT or 'AWS'} does not answer: {hint}")
     except ClientError as error:
         sys.exit(f"AWS refuses: {error}")

@@ -1,7 +1,7 @@
-"""`make aws`: an emulated AWS on this machine, MiniStack, with the two calls that Chalice misses.
+"""`make emulator`: an emulated AWS, MiniStack, with the two calls that Chalice misses.
 
 Written for MiniStack 1.5.33, on whose internals it leans. Once MiniStack has ImportRestApi and
-PutRestApi itself, `answer_imports` can go, and `make aws` be its own command.
+PutRestApi itself, `answer_imports` can go, and `make emulator` be its own command.
 """
 
 import json
@@ -20,7 +20,7 @@ Handler = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Awaitable[
 TO_TYPE_NEXT = """\
 An emulated AWS listens on http://127.0.0.1:{port}. In another terminal:
 
-  make deploy AWS=local{choice}    then url, logs, delete alike
+  make deploy AWS=emulated{choice}    then url, logs, delete alike
 
 Ctrl-C ends it and forgets everything that was deployed.
 """

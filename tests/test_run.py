@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from tests.behaviour import Case, answers, check_answer, refusals
+from tests.answers import Case, answers, check_answer, refusals
 from tests.processes import CHALICE, PROJECT, free_port, serving, wait_until
 
 pytestmark = pytest.mark.xdist_group("local")
@@ -65,7 +65,7 @@ def test_2000_requests_over_32_threads_are_all_answered(url: str) -> None:
 
 def make_run(port: str) -> list[str]:
     """The command behind `make run`."""
-    return [sys.executable, "-m", "tools.local", port]
+    return [sys.executable, "-m", "tools.run", port]
 
 
 @pytest.mark.parametrize("port", ["", "abc", "0", "-1", "65536", "80.5", "٣٠٠٠"])
@@ -86,7 +86,7 @@ def test_make_run_refuses_a_busy_port_in_one_line() -> None:
 
 
 def test_make_run_serves_each_change_and_outlives_a_mistake(tmp_path: Path) -> None:
-    for folder in ["chalicelib", ".chalice", "tools"]:
+    for folder in ["chalicelib", ".chalice", "tools", "emulated"]:
         shutil.copytree(PROJECT / folder, tmp_path / folder)
     code = (PROJECT / "app.py").read_text()
     (tmp_path / "app.py").write_text(code)

@@ -1,7 +1,7 @@
 """What a month costs: AWS's list prices of us-east-1, March 2026, in US dollars, no free tiers.
 
 The prices: aws.amazon.com/lambda/pricing, /api-gateway/pricing, /cloudwatch/pricing and
-/cloudfront/pricing. Print the tables of docs/scale-and-cost.md with `python -m tools.cost`.
+/cloudfront/pricing. Print the tables of docs/scale-and-cost.md with `python -m docs.cost`.
 """
 
 from math import exp, inf
