@@ -1,21 +1,12 @@
-"""`make emulator`: an emulated AWS, MiniStack, with the two calls that Chalice misses.
+"""`make emulator`: an emulated AWS, MiniStack."""
 
-Written for MiniStack 1.5.33, on whose internals it leans. Once MiniStack has ImportRestApi and
-PutRestApi itself, `answer_imports` can go, and `make emulator` be its own command.
-"""
-
-import json
 import os
 import sys
 import tempfile
-from collections.abc import Awaitable, Callable
 from importlib import import_module
-from typing import Any
 
+from emulated.apigateway import behave_as_aws
 from tools.ports import usable_port
-
-Answer = tuple[int, dict[str, str], bytes]
-Handler = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Awaitable[Answer]]
 
 TO_TYPE_NEXT = """\
 An emulated AWS listens on http://127.0.0.1:{port}. In another terminal:
@@ -24,37 +15,6 @@ An emulated AWS listens on http://127.0.0.1:{port}. In another terminal:
 
 Ctrl-C ends it and forgets everything that was deployed.
 """
-
-
-def answer_imports(apigateway: Any) -> Handler:
-    """Return the handler of MiniStack's API Gateway, able to import an API from Swagger.
-
-    ImportRestApi and PutRestApi: docs.aws.amazon.com/apigateway/latest/api/API_ImportRestApi.html
-    """
-    handle: Handler = apigateway.handle_request
-
-    async def handle_request(
-        method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
-    ) -> Answer:
-        match method, path.strip("/").split("/"):
-            case "POST", ["restapis"] if "mode" in query:
-                api_id = apigateway._import_rest_api(json.loads(body))
-                _, headers, body = apigateway._get_rest_api(api_id)
-                return 201, headers, body
-            case "PUT", ["restapis", api_id] if api_id in apigateway._rest_apis:
-                resources = apigateway._resources[api_id]
-                for key in [key for key, resource in resources.items() if resource["path"] != "/"]:
-                    del resources[key]
-                for root in resources.values():
-                    root["resourceMethods"].clear()
-                for route, methods in json.loads(body)["paths"].items():
-                    apigateway._import_path_item(api_id, route, methods)
-                answer: Answer = apigateway._get_rest_api(api_id)
-                return answer
-            case _:
-                return await handle(method, path, headers, body, query)
-
-    return handle_request
 
 
 def main(port: str) -> None:
@@ -67,8 +27,7 @@ def main(port: str) -> None:
         tempfile.tempdir = folder
         emulator = import_module("ministack.app")
         runtime = import_module("ministack.core.lambda_runtime")
-        apigateway: Any = import_module("ministack.services.apigateway_v1")
-        apigateway.handle_request = answer_imports(apigateway)
+        behave_as_aws()
         choice = "" if number == 4566 else f" AWS_PORT={number}"
         print(TO_TYPE_NEXT.format(port=number, choice=choice), flush=True)
         sys.argv[1:] = []  # MiniStack parses them

@@ -235,5 +235,5 @@ def test_the_bridge_fits_this_version_of_ministack() -> None:
         "_resources",
     ):
         assert hasattr(apigateway, name), (
-            f"MiniStack {version('ministack')} has no {name}: see the top of emulated/aws.py"
+            f"MiniStack {version('ministack')} has no {name}: see the top of emulated/apigateway.py"
         )
