@@ -34,7 +34,8 @@ run: $(VENV)/installed ## Serve on http://127.0.0.1:3000, reloading (PORT=8000 f
 	@$(BIN)/python -m tools.run "$(PORT)" </dev/null
 
 test: $(VENV)/installed ## Run all tests
-	@$(BIN)/pytest
+	@# Eight at once: a deploy mostly waits. Tests of one xdist_group share what their fixture starts.
+	@$(BIN)/pytest --numprocesses=8 --dist=loadgroup
 
 lint: $(VENV)/installed ## Check style, types and workflows
 	@$(BIN)/ruff check

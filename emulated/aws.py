@@ -1,40 +1,54 @@
 """`make emulator`: an emulated AWS, MiniStack."""
 
+import asyncio
 import os
+import socket
 import sys
 import tempfile
 from importlib import import_module
 
+from hypercorn.asyncio import serve
+from hypercorn.config import Config
+
 from emulated.apigateway import behave_as_aws
 from tools.ports import usable_port
 
-TO_TYPE_NEXT = """\
+NEXT_STEPS = """\
 An emulated AWS listens on http://127.0.0.1:{port}. In another terminal:
 
-  make deploy AWS=emulated{choice}    then url, logs, delete alike
+  make deploy AWS=emulated{choice}    (url, logs and delete work the same way)
 
-Ctrl-C ends it and forgets everything that was deployed.
+Ctrl-C stops it. Everything that was deployed is then gone.
 """
 
 
-def main(port: str) -> None:
-    """Serve the emulated AWS on 127.0.0.1 at `port` until Ctrl-C."""
-    number = usable_port(port, "AWS_PORT")
+def main(where: str) -> None:
+    """Serve the emulated AWS on 127.0.0.1 until Ctrl-C.
+
+    `where` is a port, or `fd:N` for a socket that listens already and that this process inherits.
+    """
+    if where.startswith("fd:"):
+        listener = socket.socket(fileno=int(where.removeprefix("fd:")))
+    else:
+        listener = socket.create_server(("127.0.0.1", usable_port(where, "AWS_PORT")))
+    port = listener.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="hello-chalice-aws-") as folder:
         # MiniStack reads these when it is imported.
-        os.environ |= {"GATEWAY_PORT": port, "BIND_HOST": "127.0.0.1", "TMPDIR": folder}
+        os.environ |= {"GATEWAY_PORT": str(port), "TMPDIR": folder}
         os.environ.setdefault("LOG_LEVEL", "ERROR")
         tempfile.tempdir = folder
-        emulator = import_module("ministack.app")
-        runtime = import_module("ministack.core.lambda_runtime")
+        ministack = import_module("ministack.app")
+        workers = import_module("ministack.core.lambda_runtime")
         behave_as_aws()
-        choice = "" if number == 4566 else f" AWS_PORT={number}"
-        print(TO_TYPE_NEXT.format(port=number, choice=choice), flush=True)
-        sys.argv[1:] = []  # MiniStack parses them
+        choice = "" if port == 4566 else f" AWS_PORT={port}"
+        print(NEXT_STEPS.format(port=port, choice=choice), flush=True)
+        config = Config()
+        config.bind = [f"fd://{listener.fileno()}"]
+        config.loglevel = "ERROR"
         try:
-            emulator.main()
+            asyncio.run(serve(ministack.app, config))
         finally:
-            runtime.reset()  # ends the Lambda workers
+            workers.reset()  # ends them
 
 
 if __name__ == "__main__":

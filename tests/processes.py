@@ -10,9 +10,10 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from select import select
+from threading import Thread
 
-PROJECT = Path(__file__).parent.parent
-CHALICE = str(Path(sys.executable).with_name("chalice"))
+REPOSITORY = Path(__file__).parent.parent
 
 
 def free_port() -> int:
@@ -26,21 +27,32 @@ def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
     """Return once `condition` holds; fail when it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"waited for {seconds} s in vain"
+        assert time.monotonic() < deadline, f"the condition did not hold within {seconds} s"
         time.sleep(0.05)
 
 
 def is_listening(port: int) -> bool:
-    """Tell whether somebody accepts connections on `port` of 127.0.0.1."""
+    """Tell whether a server accepts connections on `port` of 127.0.0.1."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process as Ctrl-C does, or by force after ten seconds."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+    try:
+        process.wait(timeout=10)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
 @contextmanager
 def serving(
-    command: list[str], port: int, folder: Path = PROJECT, **environment: str
+    command: list[str], port: int, folder: Path = REPOSITORY, **environment: str
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a server in `folder` until the end of the block, from when it listens on `port`."""
+    """Run a server in `folder` from when it listens on `port` to the end of the block."""
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command,
@@ -56,10 +68,44 @@ def serving(
             assert process.poll() is None, output.read().decode()
             yield process
         finally:
-            if process.poll() is None:
-                process.send_signal(signal.SIGINT)
-            try:
-                process.wait(timeout=10)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            end(process)
+
+
+class EmulatedAws:
+    """An emulated AWS that starts when the first request arrives.
+
+    The socket listens from the beginning. A connection waits there until the server, once it has
+    started, takes the socket over: the socket activation of systemd and inetd.
+    """
+
+    def __init__(self) -> None:
+        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
+        self.output = tempfile.TemporaryFile()  # noqa: SIM115 - stop() closes it
+        self.process: subprocess.Popen[bytes] | None = None
+        Thread(target=self.start_on_demand, daemon=True).start()
+
+    def start_on_demand(self) -> None:
+        """Wait for the first connection and start the server."""
+        select([self.listener], [], [])
+        descriptor = self.listener.fileno()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "emulated.aws", f"fd:{descriptor}"],
+            cwd=REPOSITORY,
+            pass_fds=[descriptor],
+            stdin=subprocess.DEVNULL,
+            stdout=self.output,
+            stderr=subprocess.STDOUT,
+        )
+        self.listener.close()  # from here on, a server that has died refuses connections
+
+    def stop(self) -> None:
+        """End the server, and show what it printed if it failed."""
+        if self.process:
+            failed = self.process.poll() is not None
+            end(self.process)
+            if failed:
+                self.output.seek(0)
+                print(f"The emulated AWS has failed:\n{self.output.read().decode()}")
+        self.output.close()
+        self.listener.close()

@@ -1,5 +1,6 @@
-"""A copy of the project, under a name of its own, that a test deploys to the emulated AWS."""
+"""A project in a folder of its own, that a test runs, packages and deploys to the emulated AWS."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -10,54 +11,52 @@ from typing import Any
 
 from botocore.session import Session
 
-from tests.processes import CHALICE, PROJECT
+from tests.processes import REPOSITORY
 
-NAME_INSTANCE = """
-import os
-
-@app.middleware("http")
-def name_instance(request, get_response):
-    response = get_response(request)
-    response.headers["X-Instance"] = str(os.getpid())
-    return response
-"""
+SAMPLE = REPOSITORY / "tests" / "sample"
+# What a project needs of the repository beside its own app
+MACHINERY = (
+    "Makefile",
+    "emulated",
+    "tools",
+    "requirements-dev.txt",
+    "chalicelib/__init__.py",
+    "chalicelib/logs.py",
+    "chalicelib/responses.py",
+)
+CHALICE = str(Path(sys.executable).with_name("chalice"))
+NO_CACHES = shutil.ignore_patterns("__pycache__", "deployed", "deployments")
 
 
 class Project:
-    """A folder with the project's files; the commands that are run in it, and what AWS then has."""
+    """A folder with an app and the repository's tools; the commands that are run in it."""
 
-    def __init__(self, folder: Path) -> None:
-        """Copy to `folder` what git would track, but for the tests."""
+    def __init__(self, folder: Path, app: Path = SAMPLE) -> None:
+        """Copy the files to `folder`, and give the app in it a name that nothing else has."""
         self.folder = folder
-        self.name = f"hello-{uuid.uuid4().hex[:8]}"
         self.environment = dict(os.environ)
-        folder.mkdir()
-        for name in ("app.py", "requirements.txt"):
-            shutil.copy(PROJECT / name, folder)
-        for name in ("chalicelib", ".chalice", "tools", "emulated"):
-            ignored = shutil.ignore_patterns("__pycache__", "deployed", "deployments")
-            shutil.copytree(PROJECT / name, folder / name, ignore=ignored)
-        for file in ("app.py", *(f".chalice/{it.name}" for it in folder.glob(".chalice/*.json"))):
-            self.change("hello-chalice", self.name, file)
+        for name in MACHINERY:
+            copy(REPOSITORY / name, folder / name)
+        for name in ("app.py", "chalicelib", ".chalice", "requirements.txt", "vendor"):
+            if (app / name).exists():
+                copy(app / name, folder / name)
+        config = folder / ".chalice" / "config.json"
+        app_name = json.loads(config.read_text(encoding="utf-8"))["app_name"]
+        self.name = f"{app_name}-{uuid.uuid4().hex[:8]}"
+        for path in [folder / "app.py", *folder.glob(".chalice/*.json")]:
+            text = path.read_text(encoding="utf-8")
+            path.write_text(text.replace(app_name, self.name), encoding="utf-8")
 
     def change(self, old: str, new: str, file: str = "app.py") -> None:
         """Edit a file; `old` must be in it."""
-        text = (self.folder / file).read_text()
+        text = (self.folder / file).read_text(encoding="utf-8")
         assert old in text
-        (self.folder / file).write_text(text.replace(old, new))
+        (self.folder / file).write_text(text.replace(old, new), encoding="utf-8")
 
     def append(self, code: str) -> None:
         """Add code to `app.py`."""
-        with (self.folder / "app.py").open("a") as file:
+        with (self.folder / "app.py").open("a", encoding="utf-8") as file:
             file.write(code)
-
-    def make(self, command: str, stage: str = "dev", **environment: str) -> str:
-        """Run the command behind `make deploy` and the like; return what it prints."""
-        return self.run(sys.executable, "-m", "tools.deploy", command, stage, **environment)
-
-    def chalice(self, *arguments: str, **options: Any) -> str:
-        """Run `chalice` itself; return what it prints."""
-        return self.run(CHALICE, *arguments, **options)
 
     def run(self, *command: str, stdin: str = "", **environment: str) -> str:
         """Run a command that must succeed; return what it prints."""
@@ -73,29 +72,60 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def make_command(self, target: str, stage: str = "dev") -> list[str]:
+        """Return `make TARGET STAGE=... AWS=emulated` as users type it, with this environment."""
+        port = self.environment["AWS_ENDPOINT_URL"].rpartition(":")[2]
+        environment = sys.prefix  # as it is: the tests run in it
+        return [
+            "make",
+            target,
+            f"STAGE={stage}",
+            "AWS=emulated",
+            f"AWS_PORT={port}",
+            f"PYTHON={sys.executable}",
+            f"VENV={environment}",
+            f"--assume-old={environment}/installed",
+        ]
+
+    def make(self, target: str, stage: str = "dev", **environment: str) -> str:
+        """Run a target that must succeed; return what it prints."""
+        return self.run(*self.make_command(target, stage), **environment)
+
+    def chalice(self, *arguments: str, **options: Any) -> str:
+        """Run `chalice` itself; return what it prints."""
+        return self.run(CHALICE, *arguments, **options)
+
     def deploy(self, stage: str = "dev") -> str:
         """Deploy; return the address, with no slash at its end."""
         return self.make("deploy", stage).split()[-1].rstrip("/")
 
     def package(self, stage: str = "dev") -> Path:
-        """Run the command behind `make package`; return the folder of what it makes."""
-        folder = self.folder / "build"
-        self.run(sys.executable, "-m", "tools.package", "records", "package", stage, str(folder))
-        return folder
+        """Package; return the folder of what that makes."""
+        self.make("package", stage)
+        return self.folder / "build"
 
     def left_in_aws(self) -> dict[str, int]:
         """Return how many APIs, functions and roles AWS has of this project."""
-        apis = aws("apigateway").get_rest_apis(limit=500)["items"]
-        functions = aws("lambda").get_paginator("list_functions").paginate().build_full_result()
-        roles = aws("iam").get_paginator("list_roles").paginate().build_full_result()
+        apis = client("apigateway").get_rest_apis(limit=500)["items"]
+        functions = client("lambda").get_paginator("list_functions").paginate().build_full_result()
+        roles = client("iam").get_paginator("list_roles").paginate().build_full_result()
         names = {
             "apis": [api["name"] for api in apis],
             "functions": [function["FunctionName"] for function in functions["Functions"]],
             "roles": [role["RoleName"] for role in roles["Roles"]],
         }
-        return {what: sum(self.name in it for it in found) for what, found in names.items()}
+        return {kind: sum(self.name in name for name in found) for kind, found in names.items()}
 
 
-def aws(service: str) -> Any:
+def copy(source: Path, target: Path) -> None:
+    """Copy a file or a folder without its caches."""
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=NO_CACHES, dirs_exist_ok=True)
+    else:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(source, target)
+
+
+def client(service: str) -> Any:
     """Return a client of the emulated AWS."""
     return Session().create_client(service)

@@ -6,30 +6,30 @@ import sys
 import pytest
 
 from docs.cost import tables
-from tests.processes import PROJECT
+from tests.processes import REPOSITORY
 from tests.project import Project
 
-README = (PROJECT / "README.md").read_text()
+README = (REPOSITORY / "README.md").read_text()
 
 
 def test_the_cost_tables_are_those_of_the_script() -> None:
-    page = (PROJECT / "docs" / "scale-and-cost.md").read_text()
+    page = (REPOSITORY / "docs" / "scale-and-cost.md").read_text()
     for table in tables().strip().split("\n\n"):
         assert table in page
 
 
 @pytest.mark.parametrize("readme", ["README.md", "README.ko.md"])
 def test_links_and_make_targets_exist(readme: str) -> None:
-    text = (PROJECT / readme).read_text()
+    text = (REPOSITORY / readme).read_text()
     for link in re.findall(r"\]\(([^):#]+)[#)]", text):
-        assert (PROJECT / link).exists(), link
-    makefile = (PROJECT / "Makefile").read_text()
+        assert (REPOSITORY / link).exists(), link
+    makefile = (REPOSITORY / "Makefile").read_text()
     for target in re.findall(r"^make ([a-z]+)", text, re.MULTILINE):
         assert re.search(rf"^{target}: .*## ", makefile, re.MULTILINE), target
 
 
 def test_the_quoted_ratios_are_those_of_the_benchmark() -> None:
-    results = (PROJECT / "benchmarks" / "results.md").read_text()
+    results = (REPOSITORY / "benchmarks" / "results.md").read_text()
     for name in ("this service", "this service, by chalice package alone"):
         (row,) = (line for line in results.splitlines() if line.startswith(f"| {name} |"))
         assert f"{row.split(' | ')[1]} times" in README.replace("\n", " ")

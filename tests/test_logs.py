@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from app import app
 from chalicelib.logs import log_as_json
 from emulated.events import proxy_event
-from tests.processes import PROJECT
+from tests.processes import REPOSITORY
 
 Capture = pytest.CaptureFixture[str]
 
@@ -90,7 +90,7 @@ def test_the_level_is_a_setting(capsys: Capture, monkeypatch: pytest.MonkeyPatch
 
 
 def test_each_stage_sets_a_level_that_exists() -> None:
-    stages = json.loads((PROJECT / ".chalice" / "config.json").read_text())["stages"]
+    stages = json.loads((REPOSITORY / ".chalice" / "config.json").read_text())["stages"]
     for stage in stages.values():
         level = logging.getLevelName(stage["environment_variables"]["LOG_LEVEL"])
         assert isinstance(level, int)

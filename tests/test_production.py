@@ -14,11 +14,17 @@ from botocore.session import Session
 from samtranslator.public.translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
-from tests.processes import PROJECT
-from tests.project import Project, aws
+from tests.processes import REPOSITORY
+from tests.project import Project, client
 
 Template = dict[str, Any]
 CFN_LINT = str(Path(sys.executable).with_name("cfn-lint"))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A copy of your project: what is tested here is what your stages say."""
+    return Project(tmp_path / "project", app=REPOSITORY)
 
 
 @pytest.fixture
@@ -114,13 +120,13 @@ def test_the_function_runs_on_arm(stack: Template) -> None:
 
 def test_the_emulated_aws_creates_updates_and_deletes_the_stack(project: Project) -> None:
     package = project.package("prod")
-    aws("s3").create_bucket(Bucket=project.name)
+    client("s3").create_bucket(Bucket=project.name)
     code = (package / "deployment.zip").read_bytes()
-    aws("s3").put_object(Bucket=project.name, Key="deployment.zip", Body=code)
+    client("s3").put_object(Bucket=project.name, Key="deployment.zip", Body=code)
     template = (package / "sam.json").read_text()
     template = template.replace("./deployment.zip", f"s3://{project.name}/deployment.zip")
     changed = template.replace('"Timeout": 5', '"Timeout": 6')
-    stacks = aws("cloudformation")
+    stacks = client("cloudformation")
     steps: list[tuple[Callable[..., Any], str, str]] = [
         (stacks.create_stack, "stack_create_complete", template),
         (stacks.update_stack, "stack_update_complete", changed),
@@ -135,7 +141,7 @@ def test_the_emulated_aws_creates_updates_and_deletes_the_stack(project: Project
         url = f"{project.environment['AWS_ENDPOINT_URL']}/_aws/execute-api/{outputs['RestAPIId']}"
         assert requests.get(f"{url}/prod/test", timeout=60).text == "test"
     name = outputs["APIHandlerName"]
-    assert aws("lambda").get_function_configuration(FunctionName=name)["Timeout"] == 6
+    assert client("lambda").get_function_configuration(FunctionName=name)["Timeout"] == 6
     stacks.delete_stack(StackName=project.name)
     stacks.get_waiter("stack_delete_complete").wait(StackName=project.name, WaiterConfig=waits)
     assert project.left_in_aws()["functions"] == 0
@@ -144,8 +150,8 @@ def test_the_emulated_aws_creates_updates_and_deletes_the_stack(project: Project
 def test_the_deployed_role_may_write_its_own_log_and_nothing_else(project: Project) -> None:
     project.deploy("prod")
     role = f"{project.name}-prod-api_handler"
-    (policy,) = aws("iam").list_role_policies(RoleName=role)["PolicyNames"]
-    document = aws("iam").get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
+    (policy,) = client("iam").list_role_policies(RoleName=role)["PolicyNames"]
+    document = client("iam").get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
     (statement,) = document["Statement"]
     group = f"arn:*:logs:*:*:log-group:/aws/lambda/{project.name}-prod"
     assert statement["Resource"] == [group, f"{group}:*"]
@@ -179,7 +185,7 @@ def test_the_deployer_may_do_what_a_deploy_does_and_nothing_else(
     for command in ("deploy", "url", "logs", "delete"):
         project.make(command, **recorded)
     called = set((tmp_path / "recorded").read_text().split())
-    policy = json.loads((PROJECT / ".chalice" / "deployer-policy.json").read_text())
+    policy = json.loads((REPOSITORY / ".chalice" / "deployer-policy.json").read_text())
     allowed = [it["Action"] for it in policy["Statement"]]
     granted = {it for action in allowed for it in ([action] if isinstance(action, str) else action)}
     # No call of its own: IAM asks for it when a function gets its role.

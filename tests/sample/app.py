@@ -1,0 +1,30 @@
+"""The app that the tests run, package and deploy: as small as one can be."""
+
+import os
+
+from chalice import Chalice, Response
+
+from chalicelib.logs import log_as_json
+from chalicelib.responses import like_express
+
+app = Chalice(app_name="sample-app", configure_logs=False)
+log_as_json(app)
+app.register_middleware(like_express, "http")
+
+
+@app.route("/", methods=["GET", "HEAD"])
+def index() -> str:
+    """Answer with a text that tests change."""
+    return "a sample"
+
+
+@app.route("/process")
+def process() -> Response:
+    """Answer with the number of the process, which is another one in each instance."""
+    return Response(str(os.getpid()))
+
+
+@app.route("/error")
+def error() -> str:
+    """Fail."""
+    raise ValueError("a secret")

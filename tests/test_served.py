@@ -1,0 +1,88 @@
+"""Your routes over HTTP: the table in answers.py, by `make run` and in the emulated AWS."""
+
+import http.client
+import json
+import sys
+from collections.abc import Iterator
+from email.message import Message
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.answers import Answer, answers, check_answer, refusals
+from tests.processes import REPOSITORY, free_port, serving
+from tests.project import Project
+
+MAKE_RUN, EMULATED_AWS = "make run", "emulated AWS"
+
+
+class Reply(NamedTuple):
+    """What a server sends."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+
+class Service(NamedTuple):
+    """The service where it is served."""
+
+    place: str
+    url: str
+
+    def request(self, method: str, path: str, headers: dict[str, str] | None = None) -> Reply:
+        """Send a request as it is: most clients would normalise the path."""
+        url = urlsplit(self.url)
+        connection = http.client.HTTPConnection(url.netloc, timeout=60)
+        connection.request(method, url.path + path, headers=headers or {})
+        response = connection.getresponse()
+        reply = Reply(response.status, response.headers, response.read())
+        connection.close()
+        return reply
+
+
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(place, marks=pytest.mark.xdist_group(place))
+        for place in (MAKE_RUN, EMULATED_AWS)
+    ],
+)
+def service(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Service]:
+    """Your app, served."""
+    project = Project(tmp_path_factory.mktemp("served") / "project", app=REPOSITORY)
+    if request.param == EMULATED_AWS:
+        yield Service(request.param, project.deploy())
+    else:
+        port = free_port()
+        with serving([sys.executable, "-m", "tools.run", str(port)], port, project.folder):
+            yield Service(request.param, f"http://127.0.0.1:{port}")
+
+
+@answers
+def test_answers(
+    service: Service, request_line: str, headers: dict[str, str], answer: Answer
+) -> None:
+    method, path = request_line.split()
+    reply = service.request(method, path, headers)
+    check_answer(method, answer, reply.status, reply.headers, reply.body)
+    if answer.status != 304:
+        assert reply.headers["Content-Length"] == str(len(answer.body))
+
+
+@refusals
+def test_refuses_what_is_not_declared(service: Service, request_line: str) -> None:
+    method, path = request_line.split()
+    reply = service.request(method, path)
+    if service.place == EMULATED_AWS:
+        assert reply.status == 403
+        assert json.loads(reply.body) == {"message": "Missing Authentication Token"}
+    else:  # Chalice's own server answers OPTIONS for CORS, and another method with 405
+        assert reply.status == {"GET": 403, "OPTIONS": 200}.get(method, 405)
+
+
+def test_two_slashes_are_one(service: Service) -> None:
+    assert service.request("GET", "//").body == b"hello world"
