@@ -1,0 +1,29 @@
+"""What ends a server: everything that ends the command that started it."""
+
+import os
+import signal
+import threading
+import time
+
+
+def end_with_parent() -> None:
+    """Turn the end of the parent process, or of its terminal, into a SIGTERM for this process.
+
+    Otherwise a server outlives a `make` that is killed, and a closed terminal (SIGHUP) ends it
+    before it can clean up. Ctrl-C works as well where it is ignored, as in a script's background
+    jobs. To be called in the main thread, before anything else handles these signals.
+    """
+    parent = os.getppid()
+
+    def terminate(*_: object) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    def watch_parent() -> None:
+        while os.getppid() == parent:
+            time.sleep(0.2)
+        terminate()
+
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+        signal.signal(signal.SIGHUP, terminate)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    threading.Thread(target=watch_parent, daemon=True).start()
