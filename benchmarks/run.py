@@ -121,15 +121,13 @@ def set_up(folder: Path) -> dict[str, Candidate]:
     def python(name: str, code: Path, handler: str) -> None:
         candidates[name] = Candidate(lambda: booted_python(code, client, handler), zip_size(code))
 
-    def peer(name: str, module: str, *requirements: str) -> None:
+    def peer(name: str, files: str) -> None:
         print(f"Setting up {name}", flush=True)
-        code = folder / module
-        code.mkdir()
-        shutil.copy(HERE / "peers" / f"{module}.py", code)
-        if requirements:
+        code = shutil.copytree(HERE / "peers" / files, folder / files)
+        if (code / "requirements.txt").exists():
             pip = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check"]
-            run(*pip, "--no-compile", "--target", str(code), *requirements)
-        python(name, code, f"{module}.handler")
+            run(*pip, "--no-compile", "--target", ".", "-r", "requirements.txt", cwd=code)
+        python(name, code, "app.handler")
 
     print(f"Setting up {OURS}", flush=True)
     package = [sys.executable, "-m", "tools.package", str(folder / "records"), "package", "prod"]
@@ -154,19 +152,15 @@ def set_up(folder: Path) -> dict[str, Candidate]:
     plain_code = unpack(folder / "plain-out" / "deployment.zip", folder / "plain-code")
     python("this service, by chalice package alone", plain_code, "app.app")
 
-    peer(FLOOR, "no_framework")
-    peer("AWS Lambda Powertools", "powertools", "aws-lambda-powertools==3.37.0")
-    peer("Flask, apig-wsgi", "flask_app", "flask==3.1.3", "apig-wsgi==2.20.0")
-    peer("FastAPI, Mangum", "fastapi_app", "fastapi==0.165.0", "mangum==0.22.0")
+    peer(FLOOR, "floor")
+    peer("AWS Lambda Powertools", "powertools")
+    peer("Flask, apig-wsgi", "flask")
+    peer("FastAPI, Mangum", "fastapi")
 
     if shutil.which("node") and shutil.which("npm"):
         print(f"Setting up {NODE}", flush=True)
-        code = folder / "express"
-        code.mkdir()
-        for file in ("express.js", "runtime.js"):
-            shutil.copy(HERE / "peers" / file, code)
-        npm = ["npm", "install", "--silent", "--no-audit", "--no-fund"]
-        run(*npm, "express@5.3.0", "serverless-http@4.0.0", cwd=code)
+        code = shutil.copytree(HERE / "peers" / "express", folder / "express")
+        run("npm", "install", "--omit=dev", "--silent", "--no-audit", "--no-fund", cwd=code)
         node = [str(shutil.which("node")), "runtime.js"]
         candidates[NODE] = Candidate(
             lambda: booted(code, node, {"NODE_ENV": "production"}), zip_size(code)

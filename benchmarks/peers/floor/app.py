@@ -1,11 +1,9 @@
-"""The floor: what Lambda and Python cost by themselves."""
-
-from typing import Any
+"""The floor: what Lambda's client and Python take by themselves. It imports nothing."""
 
 TEXTS = {"/": "hello world", "/test": "test"}
 
 
-def handler(event: dict[str, Any], context: object) -> dict[str, Any]:
+def handler(event: dict[str, str], context: object) -> dict[str, object]:
     """Answer a request."""
     return {
         "statusCode": 200,

@@ -1,4 +1,4 @@
-// The seed: Express, behind serverless-http.
+// The app that this service replaces: Express, behind serverless-http.
 const serverless = require('serverless-http')
 const express = require('express')
 const app = express()

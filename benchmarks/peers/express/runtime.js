@@ -16,7 +16,7 @@ function ask(method, path, body) {
 }
 
 async function main() {
-    const { handler } = require(`${process.env.LAMBDA_TASK_ROOT}/express.js`)
+    const { handler } = require(`${process.env.LAMBDA_TASK_ROOT}/app.js`)
     for (;;) {
         const [id, event] = await ask('GET', 'invocation/next')
         const answer = await handler(JSON.parse(event), {})
