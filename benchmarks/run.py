@@ -20,7 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from emulated.events import proxy_event
-from emulated.runtime_api import Function, booted, booted_python, install_client
+from emulated.lambda_environment import lambda_python
+from emulated.runtime_api import Function, booted, booted_python
 from tools.package import PROJECT, add_bytecode
 
 HERE = Path(__file__).parent
@@ -115,11 +116,14 @@ def run(*command: str, cwd: Path = PROJECT) -> None:
 
 def set_up(folder: Path) -> dict[str, Candidate]:
     """Build every candidate under `folder`."""
-    client = install_client(folder / "client")
+    python_of_lambda = lambda_python(folder / "python")
     candidates: dict[str, Candidate] = {}
 
     def python(name: str, code: Path, handler: str) -> None:
-        candidates[name] = Candidate(lambda: booted_python(code, client, handler), zip_size(code))
+        candidates[name] = Candidate(
+            lambda: booted_python(code, python_of_lambda, handler, log=subprocess.DEVNULL),
+            zip_size(code),
+        )
 
     def peer(name: str, files: str) -> None:
         print(f"Setting up {name}", flush=True)
@@ -163,7 +167,8 @@ def set_up(folder: Path) -> dict[str, Candidate]:
         run("npm", "install", "--omit=dev", "--silent", "--no-audit", "--no-fund", cwd=code)
         node = [str(shutil.which("node")), "runtime.js"]
         candidates[NODE] = Candidate(
-            lambda: booted(code, node, {"NODE_ENV": "production"}), zip_size(code)
+            lambda: booted(code, node, {"NODE_ENV": "production"}, subprocess.DEVNULL),
+            zip_size(code),
         )
     return candidates
 

@@ -1,26 +1,26 @@
-"""AWS's own runtime client, booting a handler as Lambda does, and the Runtime API that feeds it.
+"""The Runtime API of Lambda, and functions that run against it as they do there.
 
 The protocol: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
 
 import json
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib.metadata import files
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
+
+from emulated.lambda_environment import VARIABLES
 
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:test"
 
 
 class Function:
-    """A function that has been started: what goes in to it, and what comes out."""
+    """A function that has been started: its events, and what it reports."""
 
     def __init__(self) -> None:
         self.events = SimpleQueue[bytes | None]()
@@ -32,12 +32,13 @@ class Function:
     def outcome(self, seconds: float = 30) -> tuple[str, Any]:
         """Return what the function reports next: its kind and payload.
 
-        The kind is `response`, `error`, or `init/error`. TimeoutError after `seconds` of silence.
+        The kind is `response`, `error`, `init/error`, or `exit` with the process' exit status.
+        TimeoutError if there is no report within `seconds`.
         """
         try:
             return self.outcomes.get(timeout=seconds)
         except Empty:
-            raise TimeoutError(f"the function said nothing within {seconds} s") from None
+            raise TimeoutError(f"the function reported nothing within {seconds} s") from None
 
     def invoke(self, event: Any) -> tuple[str, Any]:
         """Return the outcome of an invocation."""
@@ -90,46 +91,26 @@ def runtime_api(function: Function) -> ThreadingHTTPServer:
     return Server(("127.0.0.1", 0), RuntimeApi)
 
 
-def install_client(folder: Path) -> Path:
-    """Link AWS's runtime client, and nothing else of this environment, into `folder`."""
-    folder.mkdir()
-    for distribution in ("awslambdaric", "simplejson", "snapshot-restore-py"):
-        for file in files(distribution) or []:
-            link = folder / file.parts[0]
-            if file.parts[0] != ".." and not link.exists():
-                link.symlink_to(
-                    Path(str(file.locate())).parents[  # site-packages / its first part
-                        len(file.parts) - 1
-                    ]
-                    / file.parts[0]
-                )
-    return folder
-
-
 @contextmanager
 def booted(
     code: Path, command: list[str], environment: dict[str, str], log: int | None = None
 ) -> Iterator[Function]:
     """Start `command` in the folder `code` with the environment that Lambda gives a function.
 
-    Its output goes to the file descriptor `log`, or nowhere.
+    `log` is what `subprocess.Popen` takes as stdout: a descriptor, DEVNULL, or None for our own
+    output, where a test that fails shows it.
     """
     function = Function()
     with runtime_api(function) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
-        lambda_environment = {
+        lambda_environment = VARIABLES | {
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_port}",
             "AWS_LAMBDA_FUNCTION_NAME": "test",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
             "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/test",
             "AWS_LAMBDA_LOG_STREAM_NAME": "2026/01/01/[$LATEST]0",
-            "AWS_EXECUTION_ENV": "AWS_Lambda_python",
-            "AWS_REGION": "us-east-1",
             "LAMBDA_TASK_ROOT": str(code),
-            "LANG": "en_US.UTF-8",
-            "TZ": ":UTC",
-            "PYTHONDONTWRITEBYTECODE": "1",  # the code folder is read-only
         }
         function.started = time.perf_counter()
         process = subprocess.Popen(
@@ -137,10 +118,11 @@ def booted(
             cwd=code,
             env=lambda_environment | environment,
             stdin=subprocess.DEVNULL,
-            stdout=log or subprocess.DEVNULL,
+            stdout=log,
             stderr=subprocess.STDOUT,
         )
         function.process_id = process.pid
+        threading.Thread(target=lambda: function.outcomes.put(("exit", process.wait()))).start()
         try:
             yield function
         finally:
@@ -151,8 +133,7 @@ def booted(
 
 
 def booted_python(
-    code: Path, client: Path, handler: str = "app.app", log: int | None = None, **environment: str
+    code: Path, python: Path, handler: str = "app.app", log: int | None = None, **environment: str
 ) -> Any:
-    """Start a Python handler with AWS's client, `code` and `client` alone on its path."""
-    command = [sys.executable, "-S", "-m", "awslambdaric", handler]
-    return booted(code, command, {"PYTHONPATH": str(client), **environment}, log)
+    """Start a Python handler by AWS's client, in the Python that `lambda_python` made."""
+    return booted(code, [str(python), "-m", "awslambdaric", handler], environment, log)

@@ -13,7 +13,8 @@ import pytest
 from chalice.utils import OSUtils
 
 from emulated.events import proxy_event
-from emulated.runtime_api import booted_python, install_client
+from emulated.lambda_environment import lambda_python
+from emulated.runtime_api import booted_python
 from tests.project import Project, client
 from tools.package import readable_stat
 
@@ -30,8 +31,8 @@ CONTENTS = {
 
 @pytest.fixture
 def runtime(tmp_path: Path) -> Path:
-    """The folder of AWS's runtime client."""
-    return install_client(tmp_path / "client")
+    """The Python that Lambda gives a function."""
+    return lambda_python(tmp_path / "python")
 
 
 def unpacked(project: Project) -> Path:

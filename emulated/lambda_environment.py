@@ -1,0 +1,41 @@
+"""What Lambda gives a function: a Python that has boto3, and environment variables.
+
+docs.aws.amazon.com/lambda/latest/dg/lambda-python.html, configuration-envvars.html
+"""
+
+import sys
+import venv
+from importlib.util import find_spec
+from pathlib import Path
+
+VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
+
+BOTO3 = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
+CLIENT = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
+
+VARIABLES = {
+    "AWS_EXECUTION_ENV": f"AWS_Lambda_{VERSION}",
+    "AWS_REGION": "us-east-1",
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "LANG": "en_US.UTF-8",
+    "TZ": ":UTC",
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
+    "PYTHONDONTWRITEBYTECODE": "1",  # the code folder is read-only
+}
+
+
+def lambda_python(folder: Path) -> Path:
+    """Make a virtual environment in `folder` and return its Python.
+
+    It has what Lambda's own Python has besides the standard library, boto3 and AWS's runtime
+    client, and nothing else of what is installed here.
+    """
+    venv.create(folder, symlinks=True, with_pip=False)
+    site_packages = folder / "lib" / VERSION / "site-packages"
+    for name in (*BOTO3, *CLIENT):
+        spec = find_spec(name)
+        if spec and spec.origin:  # runtime_client is made on Linux only
+            source = Path(spec.origin)
+            source = source.parent if spec.submodule_search_locations else source
+            (site_packages / source.name).symlink_to(source)
+    return folder / "bin" / "python"
