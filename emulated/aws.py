@@ -1,16 +1,21 @@
 """`make emulator`: an emulated AWS, MiniStack."""
 
 import asyncio
+import logging
 import os
+import signal
 import socket
 import sys
 import tempfile
 from importlib import import_module
+from pathlib import Path
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from emulated.apigateway import behave_as_aws
+from emulated import apigateway, functions
+from emulated.lambda_environment import VARIABLES
+from tools.lifetime import end_with_parent
 from tools.ports import usable_port
 
 NEXT_STEPS = """\
@@ -27,19 +32,22 @@ def main(where: str) -> None:
 
     `where` is a port, or `fd:N` for a socket that listens already and that this process inherits.
     """
+    end_with_parent()
     if where.startswith("fd:"):
         listener = socket.socket(fileno=int(where.removeprefix("fd:")))
     else:
         listener = socket.create_server(("127.0.0.1", usable_port(where, "AWS_PORT")))
     port = listener.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="hello-chalice-aws-") as folder:
-        # MiniStack reads these when it is imported.
-        os.environ |= {"GATEWAY_PORT": str(port), "TMPDIR": folder}
-        os.environ.setdefault("LOG_LEVEL", "ERROR")
+        # Of the environment, MiniStack reads hundreds of settings and passes all on to functions.
+        os.environ.clear()
+        os.environ.update(VARIABLES, GATEWAY_PORT=str(port), TMPDIR=folder)
         tempfile.tempdir = folder
+        logging.basicConfig(level=logging.ERROR)
         ministack = import_module("ministack.app")
         workers = import_module("ministack.core.lambda_runtime")
-        behave_as_aws()
+        apigateway.behave_as_aws()
+        functions.behave_as_aws(Path(folder) / "python")
         choice = "" if port == 4566 else f" AWS_PORT={port}"
         print(NEXT_STEPS.format(port=port, choice=choice), flush=True)
         config = Config()
@@ -48,6 +56,8 @@ def main(where: str) -> None:
         try:
             asyncio.run(serve(ministack.app, config))
         finally:
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                signal.signal(number, signal.SIG_IGN)  # nothing ends the cleaning up
             workers.reset()  # ends them
 
 

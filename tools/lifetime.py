@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import threading
 import time
 
@@ -10,8 +11,10 @@ def end_with_parent() -> None:
     """Turn the end of the parent process, or of its terminal, into a SIGTERM for this process.
 
     Otherwise a server outlives a `make` that is killed, and a closed terminal (SIGHUP) ends it
-    before it can clean up. Ctrl-C works as well where it is ignored, as in a script's background
-    jobs. To be called in the main thread, before anything else handles these signals.
+    before it can clean up. SIGTERM raises SystemExit, until a server library handles it. Ctrl-C
+    works as well where it is ignored, as in a script's background jobs.
+
+    To be called in the main thread, before anything else handles these signals.
     """
     parent = os.getppid()
 
@@ -25,5 +28,6 @@ def end_with_parent() -> None:
 
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
         signal.signal(signal.SIGHUP, terminate)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=watch_parent, daemon=True).start()
