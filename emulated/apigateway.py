@@ -1,49 +1,246 @@
-"""MiniStack's API Gateway, able to import an API from Swagger, as `chalice deploy` asks for.
+"""MiniStack's API Gateway, made to behave as AWS's where `chalice deploy` or a client can tell.
 
-Written for MiniStack 1.5.33, on whose internals it leans.
+Written for MiniStack 1.5.33, on whose internals it leans. How AWS behaves is taken from its
+documentation and from answers that others have recorded on AWS; none of this was compared with AWS
+itself.
+
+What differs from AWS:
+
+- Names of headers reach a function in lower case; a header that is sent twice reaches it as one.
+- Answers are not compressed, whatever `minimum_compression_size` says.
+- AWS's limits on the size of requests and answers, and of 29 seconds, do not apply.
+- A preflight answer has the body `{}`.
+
+A redirect to `/test` leaves the stage on AWS as well: there, it has to name `/dev/test`.
 """
 
 import json
-from collections.abc import Awaitable, Callable
-from importlib import import_module
+import re
+import secrets
+from base64 import b64decode, b64encode
+from collections import defaultdict
+from contextlib import suppress
+from itertools import chain
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
 
-Answer = tuple[int, dict[str, str], bytes]
-Handler = Callable[[str, str, dict[str, str], bytes, dict[str, Any]], Awaitable[Answer]]
+from ministack import app
+from ministack.services import apigateway_v1 as apigateway
+
+from emulated.events import proxy_event
+
+Answer = tuple[int, dict[str, Any], bytes]
+
+JSON: dict[str, Any] = {"content-type": "application/json"}
+ANSWER_FIELDS = {"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}
+RENAMED = {"connection", "content-length", "date", "server"}
+NOT_FORWARDED = {"connection", "content-length", "expect", "transfer-encoding", "upgrade"}
+
+# MiniStack's own, which the functions below call
+handle_request = apigateway.handle_request
+import_rest_api = apigateway._import_rest_api
+import_operation = apigateway._import_operation
+execute_in_scope = apigateway._execute_in_scope
+handle_execute_api_request = app._handle_execute_api_request
 
 
 def behave_as_aws() -> None:
-    """Change MiniStack's API Gateway, which must not be serving yet."""
-    apigateway: Any = import_module("ministack.services.apigateway_v1")
-    apigateway.handle_request = answer_imports(apigateway)
+    """Put the functions below in the place of MiniStack's."""
+    apigateway.handle_request = control_plane
+    apigateway._import_rest_api = import_api
+    apigateway._import_operation = import_method
+    apigateway._execute_in_scope = execute
+    apigateway._invoke_lambda_proxy_v1 = invoke_function
+    app._handle_execute_api_request = data_plane
 
 
-def answer_imports(apigateway: Any) -> Handler:
-    """Return the handler of MiniStack's API Gateway, able to import an API from Swagger.
+async def control_plane(
+    method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
+) -> Answer:
+    """Answer a call of API Gateway's own API, as `chalice deploy` makes them.
 
-    ImportRestApi and PutRestApi: docs.aws.amazon.com/apigateway/latest/api/API_ImportRestApi.html
+    MiniStack lacks ImportRestApi and PutRestApi, and an UpdateRestApi that takes the minimum
+    compression size away: docs.aws.amazon.com/apigateway/latest/api.
     """
-    handle: Handler = apigateway.handle_request
+    match method, path.strip("/").split("/"):
+        case "POST", ["restapis"] if "mode" in query:
+            api_id = import_api(json.loads(body))
+        case "PUT", ["restapis", api_id] if api_id in apigateway._rest_apis:
+            resources = apigateway._resources[api_id]
+            root = next(resource for resource in resources.values() if resource["path"] == "/")
+            apigateway._resources[api_id] = {root["id"]: root | {"resourceMethods": {}}}
+            apigateway._authorizers_v1[api_id] = {}
+            import_definition(api_id, json.loads(body))
+        case "PATCH", ["restapis", api_id] if api_id in apigateway._rest_apis:
+            await handle_request(method, path, headers, body, query)
+            api = apigateway._rest_apis[api_id]
+            api["minimumCompressionSize"] = api["minimumCompressionSize"] or None
+        case _:
+            answer: Answer = await handle_request(method, path, headers, body, query)
+            return answer
+    _, headers, body = apigateway._get_rest_api(api_id)
+    return 201 if method == "POST" else 200, headers, body
 
-    async def handle_request(
-        method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
-    ) -> Answer:
-        match method, path.strip("/").split("/"):
-            case "POST", ["restapis"] if "mode" in query:
-                api_id = apigateway._import_rest_api(json.loads(body))
-                _, headers, body = apigateway._get_rest_api(api_id)
-                return 201, headers, body
-            case "PUT", ["restapis", api_id] if api_id in apigateway._rest_apis:
-                resources = apigateway._resources[api_id]
-                for key in [key for key, resource in resources.items() if resource["path"] != "/"]:
-                    del resources[key]
-                for root in resources.values():
-                    root["resourceMethods"].clear()
-                for route, methods in json.loads(body)["paths"].items():
-                    apigateway._import_path_item(api_id, route, methods)
-                answer: Answer = apigateway._get_rest_api(api_id)
-                return answer
-            case _:
-                return await handle(method, path, headers, body, query)
 
-    return handle_request
+def import_api(definition: dict[str, Any], settings: dict[str, Any] | None = None) -> str:
+    """Make an API of its definition in Swagger; return its id."""
+    api_id: str = import_rest_api({"info": definition.get("info")}, settings)
+    import_definition(api_id, definition)
+    return api_id
+
+
+def import_definition(api_id: str, definition: dict[str, Any]) -> None:
+    """Give an API without methods what its definition in Swagger holds."""
+    authorizers = apigateway._import_security_schemes(api_id, definition)
+    for path, methods in definition["paths"].items():
+        apigateway._import_path_item(api_id, path, methods, authorizers, definition.get("security"))
+    if types := definition.get("x-amazon-apigateway-binary-media-types"):
+        apigateway._rest_apis[api_id]["binaryMediaTypes"] = types
+    for kind, response in definition.get("x-amazon-apigateway-gateway-responses", {}).items():
+        apigateway._put_gateway_response(api_id, kind, response)
+
+
+def import_method(
+    api_id: str, resource_id: str, method: str, operation: dict[str, Any], *security: Any
+) -> None:
+    """Import a method with the answers of its integration, such as the headers of a preflight."""
+    import_operation(api_id, resource_id, method, operation, *security)
+    integration = operation.get("x-amazon-apigateway-integration") or {}
+    answers = {answer["statusCode"]: answer for answer in integration.get("responses", {}).values()}
+    if answers:
+        methods = apigateway._resources[api_id][resource_id]["resourceMethods"]
+        methods[method]["methodIntegration"]["integrationResponses"] = answers
+
+
+async def data_plane(
+    host: str,
+    path: str,
+    method: str,
+    headers: dict[str, str],
+    body: bytes,
+    query: dict[str, Any],
+    raw_path: str | None = None,
+    raw_query_string: str | None = None,
+) -> Answer | None:
+    """Answer a request for a deployed API; None for any other.
+
+    The path stays percent-encoded, so that `%2F` in a parameter is no slash.
+    """
+    method = headers.get("x-http-method-override", method)
+    answer: Answer | None = await handle_execute_api_request(
+        host, raw_path or path, method, headers, body, query, raw_path, raw_query_string
+    )
+    return answer
+
+
+async def execute(request: dict[str, Any], *arguments: Any) -> Any:
+    """Answer a request as MiniStack does, but for an `Authorization` that nothing asks for.
+
+    On an unknown path or method, API Gateway takes it for a signature of AWS.
+    """
+    answer = await execute_in_scope(request, *arguments)
+    authorization = request["headers"].get("authorization", "AWS4-HMAC-SHA256")
+    if (
+        isinstance(answer, apigateway._GatewayError)
+        and answer.response_type == "MISSING_AUTHENTICATION_TOKEN"
+        and not authorization.startswith("AWS4-HMAC-SHA256")
+    ):
+        answer.response_type, answer.error_type = "DEFAULT_4XX", "IncompleteSignatureException"
+        answer.message = f"Invalid key=value pair in Authorization header: {authorization!r}."
+    return answer
+
+
+async def invoke_function(
+    integration: dict[str, Any],
+    *request: Any,
+    owner_account_id: str,
+    owner_region: str,
+    binary_media_types: list[str],
+    **caller: Any,
+) -> Any:
+    """Answer a request by what a function returns: API Gateway's Lambda proxy integration."""
+    _, _, stage, _, _, _, headers, *_ = request
+    event = apigateway._build_lambda_event_v1(
+        *request, binary_media_types=binary_media_types, **caller
+    )
+    event = event_of_aws(event, stage, headers)
+    result, error = await apigateway._call_lambda_raw(
+        apigateway._extract_lambda_ref_from_integration_uri(integration["uri"]),
+        event,
+        account_id=owner_account_id,
+        region=owner_region,
+    )
+    if error:  # there is no such function
+        return apigateway._GatewayError("API_CONFIGURATION_ERROR", "Internal server error")
+    accepted = headers.get("accept", "").partition(",")[0]
+    binary = apigateway._media_type_matches(accepted, binary_media_types)
+    status, answer_headers, body = client_answer(result["body"], binary)
+    context = event["requestContext"]
+    answer_headers["x-amzn-requestid"] = context["requestId"]
+    answer_headers["x-amz-apigw-id"] = context["extendedRequestId"]
+    return status, answer_headers, body
+
+
+def event_of_aws(
+    event: dict[str, Any], stage: dict[str, Any], headers: dict[str, str]
+) -> dict[str, Any]:
+    """Return MiniStack's event with what AWS's event has: the fields of `proxy_event`."""
+    sample = proxy_event(event["resource"], event["httpMethod"])
+    context = sample["requestContext"] | event["requestContext"]
+    client = urlsplit(f"http://{headers['host']}")
+    context |= {
+        "deploymentId": stage["deploymentId"],
+        "domainName": client.hostname,
+        "domainPrefix": (client.hostname or "").partition(".")[0],
+        "extendedRequestId": b64encode(secrets.token_bytes(11)).decode(),
+        "identity": dict.fromkeys(sample["requestContext"]["identity"]) | context["identity"],
+    }
+    with suppress(ValueError):  # the client may choose it, if it is a UUID
+        context["requestId"] = str(UUID(headers.get("x-amzn-requestid", "")))
+    query = event["multiValueQueryStringParameters"]
+    forwarded = {name: value for name, value in headers.items() if name not in NOT_FORWARDED}
+    forwarded |= {"x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http"}
+    return {name: event[name] for name in sample} | {
+        "path": re.sub("^/+", "/", event["path"]),
+        "headers": forwarded,
+        "multiValueHeaders": {name: [value] for name, value in forwarded.items()},
+        "queryStringParameters": query and {name: values[-1] for name, values in query.items()},
+        "requestContext": context,
+    }
+
+
+def client_answer(answer: Any, binary: bool) -> Answer:
+    """Return what a client that accepts `binary` bodies, or text, gets for a function's answer."""
+    if not is_well_formed(answer):
+        refused = {"x-amzn-errortype": "InternalServerErrorException"}
+        return 502, JSON | refused, b'{"message": "Internal server error"}'
+    single = {name: [value] for name, value in (answer.get("headers") or {}).items()}
+    headers = defaultdict[str, list[str]](list)
+    for name, values in chain((answer.get("multiValueHeaders") or {}).items(), single.items()):
+        sent_as = f"x-amzn-remapped-{name}" if name.lower() in RENAMED else name
+        texts = [str(value).lower() if isinstance(value, bool) else value for value in values]
+        headers[sent_as.lower()] += texts
+    headers.pop("transfer-encoding", None)
+    body = answer.get("body") or ""
+    content = b64decode(body) if answer.get("isBase64Encoded") and binary else body.encode()
+    return int(answer.get("statusCode") or 200), JSON | headers, content
+
+
+def is_well_formed(answer: Any) -> bool:
+    """Tell whether API Gateway passes a function's answer on.
+
+    docs.aws.amazon.com, "Output format of a Lambda function for proxy integration"; that nothing is
+    required and nothing else allowed was recorded on AWS.
+    """
+    if not isinstance(answer, dict) or not answer.keys() <= ANSWER_FIELDS:
+        return False
+    headers, lists = answer.get("headers") or {}, answer.get("multiValueHeaders") or {}
+    return (
+        isinstance(headers, dict)
+        and isinstance(lists, dict)
+        and all(isinstance(values, list) for values in lists.values())
+        and all(isinstance(it, str | bool) for it in chain(headers.values(), *lists.values()))
+        and isinstance(answer.get("body"), str | None)
+        and str(answer.get("statusCode") or 200).isdigit()
+    )

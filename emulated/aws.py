@@ -7,13 +7,11 @@ import signal
 import socket
 import sys
 import tempfile
-from importlib import import_module
 from pathlib import Path
 
 from hypercorn.asyncio import serve
 from hypercorn.config import Config
 
-from emulated import apigateway, functions
 from emulated.lambda_environment import VARIABLES
 from tools.lifetime import end_with_parent
 from tools.ports import usable_port
@@ -44,8 +42,11 @@ def main(where: str) -> None:
         os.environ.update(VARIABLES, GATEWAY_PORT=str(port), TMPDIR=folder)
         tempfile.tempdir = folder
         logging.basicConfig(level=logging.ERROR)
-        ministack = import_module("ministack.app")
-        workers = import_module("ministack.core.lambda_runtime")
+        from ministack import app
+        from ministack.core import lambda_runtime
+
+        from emulated import apigateway, functions
+
         apigateway.behave_as_aws()
         functions.behave_as_aws(Path(folder) / "python")
         choice = "" if port == 4566 else f" AWS_PORT={port}"
@@ -54,11 +55,11 @@ def main(where: str) -> None:
         config.bind = [f"fd://{listener.fileno()}"]
         config.loglevel = "ERROR"
         try:
-            asyncio.run(serve(ministack.app, config))
+            asyncio.run(serve(app.app, config))
         finally:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)  # nothing ends the cleaning up
-            workers.reset()  # ends them
+            lambda_runtime.reset()  # ends the functions
 
 
 if __name__ == "__main__":

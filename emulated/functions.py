@@ -3,9 +3,11 @@
 Written for MiniStack 1.5.33, on whose internals it leans.
 """
 
-from importlib import import_module
 from pathlib import Path
 from typing import Any
+
+from ministack.core import lambda_runtime
+from ministack.services import lambda_svc
 
 from emulated.lambda_environment import lambda_python
 
@@ -16,23 +18,23 @@ def behave_as_aws(folder: Path) -> None:
     A function sees what Lambda gives it. One that fails to start says why in its log. A deployed
     function is ready at once: while it is pending, botocore's waiters sleep for 5 and 10 seconds.
     """
-    service: Any = import_module("ministack.services.lambda_svc")
-    workers: Any = import_module("ministack.core.lambda_runtime")
-    runtime_binary = workers._detect_runtime_binary
-    invoke = workers.Worker.invoke
+    runtime_binary = lambda_runtime._detect_runtime_binary
+    invoke = lambda_runtime.Worker.invoke
     python = str(lambda_python(folder))
 
     def lambda_binary(runtime: str) -> tuple[str, str]:
         _, worker_script = runtime_binary(runtime)
-        return python, worker_script.replace('"error": str(e)}', '"error": traceback.format_exc()}')
+        return python, worker_script.replace(
+            '"error": str(e)}', '"error": traceback.format_exc(limit=-1)}'
+        )
 
     def invoke_or_report(worker: Any, *arguments: Any, **options: Any) -> Any:
         try:
             return invoke(worker, *arguments, **options)
         except RuntimeError as error:  # the worker did not start
-            workers.kill_workers([worker])
+            lambda_runtime.kill_workers([worker])
             return {"status": "error", "error": str(error)}
 
-    service._LAMBDA_STATE_TRANSITION_DELAY = 0
-    workers._detect_runtime_binary = lambda_binary
-    workers.Worker.invoke = invoke_or_report
+    lambda_svc._LAMBDA_STATE_TRANSITION_DELAY = 0
+    lambda_runtime._detect_runtime_binary = lambda_binary
+    lambda_runtime.Worker.invoke = invoke_or_report
