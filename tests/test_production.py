@@ -1,150 +1,294 @@
-"""What production asks for: the stack of `make package STAGE=prod`, and who may deploy."""
+"""What production asks for: the stack of `make package`, and who may deploy."""
 
 import json
 import subprocess
 import sys
-from collections.abc import Callable
 from copy import deepcopy
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
+from botocore.exceptions import ClientError
 from botocore.session import Session
 from samtranslator.public.translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
 from tests.processes import REPOSITORY
-from tests.project import Project, client
+from tests.project import Project, client, copy
 
 Template = dict[str, Any]
 CFN_LINT = str(Path(sys.executable).with_name("cfn-lint"))
+ADDED = ".chalice/template.json"
+ALARM_EMAIL = [{"ParameterKey": "AlarmEmail", "ParameterValue": "you@example.com"}]
+CAPABILITIES = ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
+ONE_SECOND = {"Delay": 1, "MaxAttempts": 60}
+A_SCHEDULE = '''
+@app.schedule("rate(1 hour)")
+def tick(event):
+    """Run each hour."""
+'''
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A copy of your project: what is tested here is what your stages say."""
-    return Project(tmp_path / "project", app=REPOSITORY)
+    """The tests' own app, and what `make package` adds to its template."""
+    project = Project(tmp_path / "project")
+    copy(REPOSITORY / ADDED, project.folder / ADDED)
+    return project
 
 
-@pytest.fixture
-def template(project: Project) -> Template:
-    """The template of `make package STAGE=prod`."""
-    text = (project.package("prod") / "sam.json").read_text()
+def packaged(project: Project, stage: str = "prod") -> Template:
+    """Return the template that `make package` writes, as `aws cloudformation package` leaves it."""
+    text = (project.package(stage) / "sam.json").read_text(encoding="utf-8")
     template: Template = json.loads(text.replace("./deployment.zip", "s3://bucket/deployment.zip"))
     return template
 
 
-@pytest.fixture
-def stack(template: Template) -> Template:
-    """The same as CloudFormation sees it, after the SAM transform."""
+def transformed(template: Template) -> Template:
+    """Return the template after the SAM transform, as CloudFormation makes the stack from it."""
     loader = ManagedPolicyLoader(Session().create_client("iam"))
-    result: Template = transform(deepcopy(template), {}, loader)
-    return result
+    stack: Template = transform(deepcopy(template), {"AlarmEmail": "you@example.com"}, loader)
+    return stack
+
+
+def found(template: Template, kind: str) -> dict[str, Any]:
+    """Return the properties of each resource of a kind by its name."""
+    resources = template["Resources"].items()
+    return {name: it["Properties"] for name, it in resources if it["Type"] == f"AWS::{kind}"}
 
 
 def one(template: Template, kind: str) -> Any:
-    """Return the properties of the one resource of a kind."""
-    (found,) = (it for it in template["Resources"].values() if it["Type"] == kind)
-    return found["Properties"]
+    """Return the properties of the only resource of a kind."""
+    (properties,) = found(template, kind).values()
+    return properties
 
 
-def test_cfn_lint_finds_nothing(template: Template, stack: Template, tmp_path: Path) -> None:
-    for name, content in {"before.json": template, "after.json": stack}.items():
-        (tmp_path / name).write_text(json.dumps(content))
-        # W2531: the runtime is that of the Python at work, and AWS has begun to retire 3.10.
-        command = [CFN_LINT, "--ignore-checks", "W2531", "--template", str(tmp_path / name)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-        assert (done.returncode, done.stdout) == (0, "")
+def cfn_lint(template: Path) -> tuple[int, str]:
+    """Return how cfn-lint ends and what it prints."""
+    # W2531: the runtime is that of the Python at work, and AWS has begun to retire 3.10.
+    command = [CFN_LINT, "--ignore-checks", "W2531", "--template", str(template)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    return done.returncode, done.stdout
 
 
-def test_unknown_paths_and_methods_are_404(stack: Template) -> None:
-    responses = one(stack, "AWS::ApiGateway::RestApi")["Body"][
-        "x-amazon-apigateway-gateway-responses"
+@pytest.mark.parametrize("stage", ["before the transform", "after the transform"])
+def test_cfn_lint_finds_nothing_in_your_stack(tmp_path: Path, stage: str) -> None:
+    template = packaged(Project(tmp_path / "project", app=REPOSITORY))
+    if stage == "after the transform":
+        template = transformed(template)
+    (tmp_path / "template.json").write_text(json.dumps(template), encoding="utf-8")
+    assert cfn_lint(tmp_path / "template.json") == (0, "")
+
+
+def test_unknown_paths_and_methods_are_404(project: Project) -> None:
+    body = one(transformed(packaged(project)), "ApiGateway::RestApi")["Body"]
+    assert body["x-amazon-apigateway-gateway-responses"] == {
+        "MISSING_AUTHENTICATION_TOKEN": {
+            "statusCode": "404",
+            "responseTemplates": {"application/json": '{"message":"Not Found"}'},
+            "responseParameters": {},
+        }
+    }
+
+
+def test_each_method_is_throttled(project: Project) -> None:
+    assert one(transformed(packaged(project)), "ApiGateway::Stage")["MethodSettings"] == [
+        {
+            "ResourcePath": "/*",
+            "HttpMethod": "*",
+            "ThrottlingRateLimit": 500,
+            "ThrottlingBurstLimit": 500,
+        }
     ]
-    refusal = responses["MISSING_AUTHENTICATION_TOKEN"]
-    assert refusal["statusCode"] == "404"
-    assert json.loads(refusal["responseTemplates"]["application/json"]) == {"message": "Not Found"}
 
 
-def test_the_stage_is_throttled_and_its_access_log_is_json(stack: Template) -> None:
-    stage = one(stack, "AWS::ApiGateway::Stage")
-    (method,) = stage["MethodSettings"]
-    assert (method["ResourcePath"], method["HttpMethod"]) == ("/*", "*")
-    assert method["ThrottlingRateLimit"] > 0
-    assert method["ThrottlingBurstLimit"] > 0
-    line = json.loads(stage["AccessLogSetting"]["Format"])
-    assert line["requestId"] == "$context.requestId"
-    assert not any("identity" in value for value in line.values())
+def test_the_access_log_names_the_request_as_aws_and_the_function_do(project: Project) -> None:
+    log = one(transformed(packaged(project)), "ApiGateway::Stage")["AccessLogSetting"]
+    assert log["DestinationArn"] == {"Fn::GetAtt": ["AccessLog", "Arn"]}
+    assert json.loads(log["Format"]) == {
+        "extendedRequestId": "$context.extendedRequestId",
+        "requestId": "$context.requestId",
+        "lambdaRequestId": "$context.integration.requestId",
+        "method": "$context.httpMethod",
+        "path": "$context.resourcePath",
+        "status": "$context.status",
+        "error": "$context.error.responseType",
+        "latencyMs": "$context.responseLatency",
+        "bytes": "$context.responseLength",
+    }
 
 
-def test_no_stage_is_there_that_nobody_asked_for(stack: Template) -> None:
-    assert one(stack, "AWS::ApiGateway::Deployment").get("StageName") is None
+def test_only_the_stage_of_the_settings_is_made(project: Project) -> None:
+    stack = transformed(packaged(project))
+    assert one(stack, "ApiGateway::Stage")["StageName"] == "prod"
+    assert "StageName" not in one(stack, "ApiGateway::Deployment")
 
 
-def test_logs_are_kept_for_a_while_and_not_for_ever(stack: Template) -> None:
-    groups = [it for it in stack["Resources"].values() if it["Type"] == "AWS::Logs::LogGroup"]
-    assert [group["Properties"]["RetentionInDays"] for group in groups] == [30, 30]
-    logging = one(stack, "AWS::Lambda::Function")["LoggingConfig"]
-    assert logging == {"LogGroup": {"Ref": "FunctionLog"}}
+def test_each_update_of_the_stack_deploys_the_api(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = packaged(project)
+    deployments = set()
+    for now in (1, 2):  # without it, a changed minimum_compression_size has no effect
+        monkeypatch.setattr("samtranslator.model.apigateway.time.time", lambda now=now: now)
+        deployments |= set(found(transformed(template), "ApiGateway::Deployment"))
+    assert len(deployments) == 2
 
 
-def test_the_function_may_write_its_own_log_and_nothing_else(stack: Template) -> None:
-    role = stack["Resources"]["ApiHandlerRole"]["Properties"]
-    (policy,) = role["Policies"]
-    (statement,) = policy["PolicyDocument"]["Statement"]
-    assert statement["Action"] == ["logs:CreateLogStream", "logs:PutLogEvents"]
-    assert statement["Resource"] == {"Fn::GetAtt": ["FunctionLog", "Arn"]}
-    assert "ManagedPolicyArns" not in role
+def test_logs_are_kept_for_thirty_days_and_listed_in_the_outputs(project: Project) -> None:
+    template = packaged(project)
+    assert found(template, "Logs::LogGroup") == {
+        "AccessLog": {"RetentionInDays": 30},
+        "FunctionLog": {
+            "LogGroupName": {"Fn::Sub": f"/aws/lambda/{project.name}-prod-${{AWS::StackName}}"},
+            "RetentionInDays": 30,
+        },
+    }
+    for name in ("AccessLog", "FunctionLog"):
+        assert template["Outputs"][name] == {"Value": {"Ref": name}}
 
 
-def test_alarms_watch_errors_throttles_and_slow_answers(stack: Template) -> None:
-    alarms = [
-        it["Properties"]
-        for it in stack["Resources"].values()
-        if it["Type"] == "AWS::CloudWatch::Alarm"
+def test_every_function_has_the_log_and_the_alarms_of_the_api_s(project: Project) -> None:
+    project.append(A_SCHEDULE)
+    template = packaged(project)
+    functions = found(template, "Serverless::Function")
+    assert set(functions) == {"APIHandler", "Tick"}
+    log = {"LogGroup": {"Ref": "FunctionLog"}, "LogFormat": "JSON", "SystemLogLevel": "WARN"}
+    assert [function["LoggingConfig"] for function in functions.values()] == [log, log]
+    watched = [
+        (alarm["MetricName"], dimension["Value"]["Ref"])
+        for alarm in found(template, "CloudWatch::Alarm").values()
+        for dimension in alarm["Dimensions"]
+        if dimension["Name"] == "FunctionName"
     ]
-    name = one(stack, "AWS::ApiGateway::RestApi")["Body"]["info"]["title"]
-    stage = one(stack, "AWS::ApiGateway::Stage")["StageName"]
-    api = [{"Name": "ApiName", "Value": name}, {"Name": "Stage", "Value": stage}]
+    metrics = ("Errors", "Throttles")
+    assert sorted(watched) == sorted((metric, name) for metric in metrics for name in functions)
+
+
+def test_alarms_watch_this_stack_s_errors_throttles_and_slow_answers(project: Project) -> None:
+    stack = transformed(packaged(project))
+    (stage,) = found(stack, "ApiGateway::Stage")
+    name = one(stack, "ApiGateway::RestApi")["Name"]
+    assert name == {"Ref": "AWS::StackName"}
+    api = [{"Name": "ApiName", "Value": name}, {"Name": "Stage", "Value": {"Ref": stage}}]
     function = [{"Name": "FunctionName", "Value": {"Ref": "APIHandler"}}]
-    watched = {"5XXError": api, "Latency": api, "Errors": function, "Throttles": function}
-    assert {it["MetricName"]: it["Dimensions"] for it in alarms} == watched
-    for alarm in alarms:
-        assert alarm["AlarmActions"]["Fn::If"][:2] == ["HasAlarmEmail", [{"Ref": "AlarmTopic"}]]
+    alarms = found(stack, "CloudWatch::Alarm").values()
+    assert {alarm["MetricName"]: alarm["Dimensions"] for alarm in alarms} == {
+        "5XXError": api,
+        "Latency": api,
+        "Errors": function,
+        "Throttles": function,
+    }
+    assert all(alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}] for alarm in alarms)
 
 
-def test_the_function_runs_on_arm(stack: Template) -> None:
-    assert one(stack, "AWS::Lambda::Function")["Architectures"] == ["arm64"]
+def test_each_stage_has_them(project: Project) -> None:
+    project.change('"prod": {', '"staging": {', ".chalice/config.json")
+    policy = project.folder / ".chalice" / "policy-prod.json"
+    policy.rename(policy.with_name("policy-staging.json"))
+    project.change("-prod", "-staging", ".chalice/policy-staging.json")
+    template = packaged(project, "staging")
+    assert len(found(template, "CloudWatch::Alarm")) == 4
+    assert "-prod" not in json.dumps(template)
 
 
-def test_the_emulated_aws_creates_updates_and_deletes_the_stack(project: Project) -> None:
+ANOTHER_RIGHT = {"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": "*"}
+
+
+@pytest.mark.parametrize("statements", [[], [ANOTHER_RIGHT]], ids=["as it is", "with another"])
+def test_the_roles_may_do_what_the_stage_s_policy_says_and_nothing_else(
+    project: Project, statements: list[Any]
+) -> None:
+    project.append(A_SCHEDULE)
+    path = project.folder / ".chalice" / "policy-prod.json"
+    policy = json.loads(path.read_text(encoding="utf-8"))
+    policy["Statement"] += statements
+    path.write_text(json.dumps(policy), encoding="utf-8")
+    roles = found(transformed(packaged(project)), "IAM::Role")
+    assert set(roles) == {"ApiHandlerRole", "TickRole"}
+    for role in roles.values():
+        assert [it["PolicyDocument"] for it in role["Policies"]] == [policy]
+        assert "ManagedPolicyArns" not in role
+
+
+def test_what_autogen_policy_finds_reaches_the_role(project: Project) -> None:
+    project.change('"autogen_policy": false', '"autogen_policy": true', ".chalice/config.json")
+    project.append("import boto3\n\nboto3.client('s3').list_buckets()\n")
+    role = one(transformed(packaged(project)), "IAM::Role")
+    assert "s3:ListAllMyBuckets" in json.dumps(role["Policies"])
+
+
+def test_the_policy_covers_the_stack_s_log(project: Project) -> None:
+    stack = transformed(packaged(project))
+    name = found(stack, "Logs::LogGroup")["FunctionLog"]["LogGroupName"]["Fn::Sub"]
+    stream = f"arn:aws:logs:eu-west-1:1:log-group:{name}:log-stream:a"
+    (statement,) = one(stack, "IAM::Role")["Policies"][0]["PolicyDocument"]["Statement"]
+    assert any(fnmatch(stream, resource) for resource in statement["Resource"])
+
+
+def test_the_function_runs_on_arm(project: Project) -> None:
+    stack = transformed(packaged(project))
+    assert one(stack, "Lambda::Function")["Architectures"] == ["arm64"]
+
+
+def deploy_stack(name: str, template: str, update: bool = False) -> dict[str, str]:
+    """Make a stack, or update it; return its outputs."""
+    stacks = client("cloudformation")
+    act, done = (
+        (stacks.update_stack, "stack_update_complete")
+        if update
+        else (stacks.create_stack, "stack_create_complete")
+    )
+    act(StackName=name, TemplateBody=template, Capabilities=CAPABILITIES, Parameters=ALARM_EMAIL)
+    stacks.get_waiter(done).wait(StackName=name, WaiterConfig=ONE_SECOND)
+    (stack,) = stacks.describe_stacks(StackName=name)["Stacks"]
+    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+
+def delete_stack(name: str) -> None:
+    """Delete a stack."""
+    stacks = client("cloudformation")
+    stacks.delete_stack(StackName=name)
+    stacks.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig=ONE_SECOND)
+
+
+def test_the_emulated_aws_makes_updates_and_deletes_two_stacks_that_share_nothing(
+    project: Project,
+) -> None:
     package = project.package("prod")
     client("s3").create_bucket(Bucket=project.name)
     code = (package / "deployment.zip").read_bytes()
     client("s3").put_object(Bucket=project.name, Key="deployment.zip", Body=code)
-    template = (package / "sam.json").read_text()
+    template = (package / "sam.json").read_text(encoding="utf-8")
     template = template.replace("./deployment.zip", f"s3://{project.name}/deployment.zip")
     changed = template.replace('"Timeout": 5', '"Timeout": 6')
-    stacks = client("cloudformation")
-    steps: list[tuple[Callable[..., Any], str, str]] = [
-        (stacks.create_stack, "stack_create_complete", template),
-        (stacks.update_stack, "stack_update_complete", changed),
-    ]
-    for act, done, body in steps:
-        capabilities = ["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"]
-        act(StackName=project.name, TemplateBody=body, Capabilities=capabilities)
-        waits = {"Delay": 1, "MaxAttempts": 60}
-        stacks.get_waiter(done).wait(StackName=project.name, WaiterConfig=waits)
-        (stack,) = stacks.describe_stacks(StackName=project.name)["Stacks"]
-        outputs = {it["OutputKey"]: it["OutputValue"] for it in stack["Outputs"]}
-        url = f"{project.environment['AWS_ENDPOINT_URL']}/_aws/execute-api/{outputs['RestAPIId']}"
-        assert requests.get(f"{url}/prod/test", timeout=60).text == "test"
-    name = outputs["APIHandlerName"]
-    assert client("lambda").get_function_configuration(FunctionName=name)["Timeout"] == 6
-    stacks.delete_stack(StackName=project.name)
-    stacks.get_waiter("stack_delete_complete").wait(StackName=project.name, WaiterConfig=waits)
-    assert project.left_in_aws()["functions"] == 0
+    blue, green = (deploy_stack(f"{project.name}-{color}", template) for color in ("blue", "green"))
+    assert not set(blue.values()) & set(green.values())
+    assert deploy_stack(f"{project.name}-blue", changed, update=True) == blue
+    function = client("lambda").get_function_configuration(FunctionName=blue["APIHandlerName"])
+    assert function["Timeout"] == 6
+    assert function["LoggingConfig"]["LogGroup"] == blue["FunctionLog"]
+    delete_stack(f"{project.name}-blue")
+    url = f"{project.environment['AWS_ENDPOINT_URL']}/_aws/execute-api/{green['RestAPIId']}"
+    assert requests.get(f"{url}/prod/", timeout=60).text == "a sample"
+    delete_stack(f"{project.name}-green")
+    assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 0}
+
+
+@pytest.mark.parametrize("parameters", [[], [ALARM_EMAIL[0] | {"ParameterValue": ""}]])
+def test_a_stack_whose_alarms_would_reach_nobody_is_refused(
+    project: Project, parameters: list[Any]
+) -> None:
+    template = json.dumps(packaged(project))
+    with pytest.raises(ClientError, match="AlarmEmail"):
+        client("cloudformation").create_stack(
+            StackName=project.name,
+            TemplateBody=template,
+            Capabilities=CAPABILITIES,
+            Parameters=parameters,
+        )
 
 
 def test_the_deployed_role_may_write_its_own_log_and_nothing_else(project: Project) -> None:
@@ -154,7 +298,7 @@ def test_the_deployed_role_may_write_its_own_log_and_nothing_else(project: Proje
     document = client("iam").get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
     (statement,) = document["Statement"]
     group = f"arn:*:logs:*:*:log-group:/aws/lambda/{project.name}-prod"
-    assert statement["Resource"] == [group, f"{group}:*"]
+    assert statement["Resource"] == [group, f"{group}:*", f"{group}-*"]
 
 
 RECORD = """

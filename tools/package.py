@@ -18,7 +18,10 @@ import chalice
 from botocore.exceptions import BotoCoreError, ClientError
 from chalice.cli import cli
 from chalice.deploy.deployer import ChaliceDeploymentError
+from chalice.package import TemplateDeepMerger
 from chalice.utils import OSUtils
+
+from tools.template import merge_for_each_function
 
 PROJECT = Path(__file__).parent.parent
 
@@ -115,12 +118,15 @@ def readable_stat(_: OSUtils, path: str) -> os.stat_result:
 
 def main(records: str, command: str, stage: str, *arguments: str) -> None:
     """Run a command of `chalice` on the copy, and end the program as it does."""
-    settings(stage)
+    name = f"{settings(stage)['app_name']}-{stage}"
     staged = PROJECT / "build" / stage
     copy_project(staged, PROJECT / records)
-    template = staged / ".chalice" / f"template-{stage}.json"
+    template = staged / ".chalice" / "template.json"
     if command == "package" and template.exists():
+        text = template.read_text(encoding="utf-8")
+        template.write_text(text.replace("APP-STAGE", name), encoding="utf-8")
         arguments = ("--merge-template", str(template), *arguments)
+    TemplateDeepMerger.merge = merge_for_each_function  # type: ignore[method-assign, assignment]
     OSUtils.walk = sorted_walk  # type: ignore[method-assign, assignment]
     OSUtils.stat = readable_stat  # type: ignore[method-assign, assignment]
     sys.dont_write_bytecode = True  # Chalice imports the app before it packages it
