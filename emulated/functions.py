@@ -3,6 +3,7 @@
 Written for MiniStack 1.5.33, on whose internals it leans.
 """
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,10 @@ def behave_as_aws(folder: Path) -> None:
     python = str(lambda_python(folder))
 
     def lambda_binary(runtime: str) -> tuple[str, str]:
-        _, worker_script = runtime_binary(runtime)
-        return python, worker_script.replace(
-            '"error": str(e)}', '"error": traceback.format_exc(limit=-1)}'
+        binary, worker_script = runtime_binary(runtime)
+        return (
+            python if binary == sys.executable else binary,
+            worker_script.replace('"error": str(e)}', '"error": traceback.format_exc(limit=-1)}'),
         )
 
     def invoke_or_report(worker: Any, *arguments: Any, **options: Any) -> Any:

@@ -6,9 +6,6 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
-from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +13,6 @@ import requests
 
 from emulated.events import proxy_event
 from emulated.faulty_endpoint import Fault, faulty_endpoint
-from tests.processes import free_port, serving, wait_until
 from tests.project import Project, client
 
 
@@ -167,34 +163,3 @@ def test_what_a_user_can_mend_is_said_in_one_line(
     assert done.returncode == 1
     assert done.stderr.startswith(message)
     assert (done.stdout, done.stderr.count("\n")) == ("", 1)
-
-
-@pytest.mark.parametrize("end", [signal.SIGINT, signal.SIGTERM])
-def test_the_emulated_aws_leaves_nothing_behind(
-    project: Project, tmp_path: Path, end: signal.Signals
-) -> None:
-    port, temporary = free_port(), tmp_path / "temporary"
-    temporary.mkdir()
-    command = [sys.executable, "-m", "emulated.aws", str(port)]
-    with serving(command, port, TMPDIR=str(temporary)) as process:
-        project.environment["AWS_ENDPOINT_URL"] = f"http://127.0.0.1:{port}"
-        instance = int(get(project.deploy() + "/process").text)
-        process.send_signal(end)
-        process.wait(timeout=20)
-    assert list(temporary.iterdir()) == []
-    wait_until(lambda: not Path(f"/proc/{instance}").exists())
-
-
-def test_the_bridge_fits_this_version_of_ministack() -> None:
-    apigateway = import_module("ministack.services.apigateway_v1")
-    for name in (
-        "handle_request",
-        "_import_rest_api",
-        "_import_path_item",
-        "_get_rest_api",
-        "_rest_apis",
-        "_resources",
-    ):
-        assert hasattr(apigateway, name), (
-            f"MiniStack {version('ministack')} has no {name}: see the top of emulated/apigateway.py"
-        )

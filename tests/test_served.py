@@ -1,28 +1,18 @@
 """Your routes over HTTP: the table in answers.py, by `make run` and in the emulated AWS."""
 
-import http.client
 import json
 import sys
 from collections.abc import Iterator
-from email.message import Message
 from typing import NamedTuple
-from urllib.parse import urlsplit
 
 import pytest
 
 from tests.answers import Answer, answers, check_answer, refusals
 from tests.processes import REPOSITORY, free_port, serving
 from tests.project import Project
+from tests.replies import Reply, send
 
 MAKE_RUN, EMULATED_AWS = "make run", "emulated AWS"
-
-
-class Reply(NamedTuple):
-    """What a server sends."""
-
-    status: int
-    headers: Message
-    body: bytes
 
 
 class Service(NamedTuple):
@@ -32,14 +22,8 @@ class Service(NamedTuple):
     url: str
 
     def request(self, method: str, path: str, headers: dict[str, str] | None = None) -> Reply:
-        """Send a request as it is: most clients would normalise the path."""
-        url = urlsplit(self.url)
-        connection = http.client.HTTPConnection(url.netloc, timeout=60)
-        connection.request(method, url.path + path, headers=headers or {})
-        response = connection.getresponse()
-        reply = Reply(response.status, response.headers, response.read())
-        connection.close()
-        return reply
+        """Send a request."""
+        return send(method, self.url + path, headers)
 
 
 @pytest.fixture(
