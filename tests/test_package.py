@@ -16,7 +16,7 @@ from emulated.events import proxy_event
 from emulated.lambda_environment import lambda_python
 from emulated.runtime_api import booted_python
 from tests.project import Project, client
-from tools.package import readable_stat
+from tools.commands import readable_stat
 
 TAG = sys.implementation.cache_tag
 CONTENTS = {
@@ -103,7 +103,7 @@ def test_what_git_does_not_track_is_named(project: Project) -> None:
     (project.folder / "chalicelib" / "forgotten.py").write_text("")
     command = [sys.executable, "-m", "tools.package", "records", "package", "dev", "build"]
     done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=60)
-    assert "Left out, for git does not track it: chalicelib/forgotten.py\n" in done.stderr
+    assert "Left out, since git does not track it: chalicelib/forgotten.py\n" in done.stderr
 
 
 @pytest.mark.parametrize(("mode", "packaged"), [(0o600, 0o644), (0o664, 0o644), (0o700, 0o755)])

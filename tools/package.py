@@ -1,8 +1,7 @@
 """The deployment package: `chalice` run on a copy of the project that holds what Lambda needs.
 
-What was run, touched or left lying in the project is not in the copy. Bytecode is: Lambda's code
-folder is read-only, so that each cold start would compile Chalice anew. It is of the checked-hash
-kind (PEP 552): Python takes it when it fits its source, and ignores it otherwise.
+What was run, touched or left lying in the project is not in the copy. What `requirements.txt` names
+is, and so is bytecode (see `tools/compile.py`). A package that cannot work is not made.
 """
 
 import json
@@ -11,131 +10,205 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from importlib.metadata import distribution
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import chalice
-from botocore.exceptions import BotoCoreError, ClientError
-from chalice.cli import cli
-from chalice.deploy.deployer import ChaliceDeploymentError
-from chalice.package import TemplateDeepMerger
-from chalice.utils import OSUtils
-
-from tools.template import merge_for_each_function
+from tools.imports import advice, missing_imports, module_names
+from tools.requirements import add_requirements
 
 PROJECT = Path(__file__).parent.parent
-
-COMPILE = """
-import sys
-from py_compile import PycInvalidationMode, compile
-kind = PycInvalidationMode.CHECKED_HASH
-for source, cfile, dfile in zip(*[iter(sys.argv[1:])] * 3):
-    compile(source, cfile, dfile, optimize=0, invalidation_mode=kind)
-"""
+APP = ("app.py", "chalicelib", "vendor")  # what Chalice packages, `vendor` at the top
 
 
 def settings(stage: str) -> dict[str, Any]:
     """Return the settings of `.chalice/config.json`; end the program unless `stage` is in it."""
-    config: dict[str, Any] = json.loads((PROJECT / ".chalice" / "config.json").read_text())
-    if stage not in config["stages"]:
-        sys.exit(
-            f"STAGE={stage} is not in .chalice/config.json: choose {' or '.join(config['stages'])}."
-        )
+    try:
+        text = (PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8")
+        config: dict[str, Any] = json.loads(text)
+    except (OSError, ValueError) as error:
+        sys.exit(f".chalice/config.json cannot be read: {error}")
+    stages = config.get("stages", {})
+    if stage not in stages:
+        sys.exit(f"STAGE={stage} is not in .chalice/config.json: choose {' or '.join(stages)}.")
     return config
 
 
-def app_files() -> list[str]:
-    """Return the paths of what is deployed: of what Chalice takes, what git tracks.
+def architecture(config: dict[str, Any], stage: str) -> str | None:
+    """Return the architecture that Lambda has, as configured, or None for the emulated AWS.
 
-    Where there is no git, it is all of it but caches and hidden files.
+    That runs functions on this machine.
     """
-    found = [
-        path.relative_to(PROJECT)
-        for pattern in ("app.py", "chalicelib/**/*", "vendor/**/*")
-        for path in PROJECT.glob(pattern)
-        if path.is_file()
-    ]
-    files = {
-        path.as_posix()
-        for path in found
-        if not any(part.startswith((".", "__pycache__")) for part in path.parts)
-    }
-    tracked = set[str]()
-    if shutil.which("git"):
-        command = ["git", "ls-files", "-z", "--", *files]
-        git = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True)
-        tracked = files.intersection(git.stdout.split("\0"))
-    if tracked and tracked != files:
-        print("Left out, for git does not track it:", *sorted(files - tracked), file=sys.stderr)
-    return sorted(tracked or files)
+    if os.environ.get("AWS_ENDPOINT_URL"):
+        return None
+    configured = {"lambda_architecture": "x86_64"} | config | config["stages"][stage]
+    return str(configured["lambda_architecture"])
 
 
-def copy_project(staged: Path, records: Path) -> None:
+def files_below(folder: Path, *above: Path) -> Iterator[Path]:
+    """Yield the files in a folder, or the file that it is, in the order of names; follow links.
+
+    `above` are the real folders that lead there: a link back to one of them would have no end.
+    """
+    if folder.is_dir() and folder.resolve() not in above:
+        for path in sorted(folder.iterdir()):
+            yield from files_below(path, folder.resolve(), *above)
+    elif not folder.is_dir() and os.path.lexists(folder):
+        yield folder
+
+
+def tracked_paths() -> set[str]:
+    """Return what git tracks of the app; nothing where there is no git or no repository.
+
+    A link to a folder is one path. A git that refuses, for the owner of the folder or a damaged
+    index, ends the program.
+    """
+    in_repository = any((folder / ".git").exists() for folder in (PROJECT, *PROJECT.parents))
+    if not (in_repository and shutil.which("git")):
+        return set()
+    # In a git hook, these can name another repository.
+    names = os.environ.keys() - {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
+    git = subprocess.run(
+        ["git", "ls-files", "-z", "--recurse-submodules", "--", *APP],
+        cwd=PROJECT,
+        env={name: os.environ[name] for name in names},
+        capture_output=True,
+    )
+    if git.returncode:
+        reason = os.fsdecode(git.stderr).partition("\n")[0]
+        sys.exit(f"git does not say which files belong to the app: {reason}")
+    return set(os.fsdecode(git.stdout).split("\0")) - {""}
+
+
+def app_files() -> list[str]:
+    """Return the paths of what is deployed: of app.py, chalicelib/ and vendor/, what git tracks.
+
+    Where git tracks none of it, that is all but caches and hidden files.
+    """
+    tracked = tracked_paths()
+    files, untracked = list[str](), list[str]()
+    for file in (file for name in APP for file in files_below(PROJECT / name)):
+        path = file.relative_to(PROJECT)
+        name = path.as_posix()
+        hidden = any(part.startswith(".") for part in path.parts)
+        if "__pycache__" in path.parts or (hidden and name not in tracked):
+            continue
+        is_tracked = any(above.as_posix() in tracked for above in (path, *path.parents))
+        (files if is_tracked or not tracked else untracked).append(name)
+    if untracked:
+        names = " ".join(untracked[:5]) + (
+            f" and {len(untracked) - 5} more" if untracked[5:] else ""
+        )
+        print("Left out, since git does not track it:", names, file=sys.stderr)
+    return files
+
+
+def stage_project(staged: Path, records: Path) -> None:
     """Make the copy `staged` anew; Chalice keeps its records of what is deployed in `records`."""
-    shutil.rmtree(staged, ignore_errors=True)
-    settings = [path.relative_to(PROJECT).as_posix() for path in PROJECT.glob(".chalice/*.json")]
-    for name in [*app_files(), *settings, "requirements.txt"]:
+    if staged.exists():
+        shutil.rmtree(staged)
+    settings = [
+        file.relative_to(PROJECT).as_posix()
+        for path in (PROJECT / ".chalice").iterdir()
+        if path.name not in ("deployed", "deployments")
+        for file in files_below(path)
+    ]
+    for name in [*app_files(), *settings]:
         target = staged / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(PROJECT / name, target)
+        if os.access(PROJECT / name, os.X_OK) and target.suffix != ".py":
+            target.chmod(0o755)
     records.mkdir(parents=True, exist_ok=True)
     (staged / ".chalice" / "deployed").symlink_to(records)
-    chalice_files = Path(chalice.__file__).parent
-    modules = {f"chalice/{name}": chalice_files / name for name in ("__init__.py", "app.py")}
-    for path in staged.glob("**/*.py"):
-        modules[path.relative_to(staged).as_posix().removeprefix("vendor/")] = path
-    add_bytecode(modules, staged / "vendor")  # which Chalice copies to the zip's root
+
+
+def packaged_files(staged: Path) -> dict[str, Path]:
+    """Return the files of the deployment package by their paths in it."""
+    chalice = Path(str(distribution("chalice").locate_file("chalice")))
+    files = {f"chalice/{name}": chalice / name for name in ("__init__.py", "app.py")}
+    for file in (file for name in APP for file in files_below(staged / name)):
+        files[file.relative_to(staged).as_posix().removeprefix("vendor/")] = file
+    return files
+
+
+def check_imports(files: dict[str, Path]) -> None:
+    """End the program if an import of the app fails on Lambda, with a line for each."""
+    own = {
+        path: file
+        for path, file in files.items()
+        if path.endswith(".py") and path.partition("/")[0] in ("app.py", "chalicelib", "chalice")
+    }
+    try:
+        missing = dict.fromkeys(missing_imports(own, module_names(files)))
+    except SyntaxError as error:
+        sys.exit(f"{error.filename}, line {error.lineno}: SyntaxError: {error.msg}")
+    if missing:
+        sys.exit(
+            "\n".join(
+                f"{path}, line {line}: {module} is not in the deployment package: "
+                f"{advice(module, PROJECT)}."
+                for path, line, module in missing
+            )
+        )
 
 
 def add_bytecode(sources: dict[str, Path], root: Path) -> None:
-    """Compile modules, given by their names in the zip, into `root`, whatever Python is told."""
-    arguments: list[str] = []
+    """Compile modules, given by their paths in the zip, into `root`, whatever Python is told."""
+    modules = []
     for name, source in sources.items():
         module = Path(name)
         cached = f"{module.stem}.{sys.implementation.cache_tag}.pyc"
-        target = root / module.parent / "__pycache__" / cached
-        arguments += [str(source), str(target), f"/var/task/{name}"]
+        modules.append((str(source), str(root / module.parent / "__pycache__" / cached), name))
     # In an interpreter of its own, with fixed hashes, the same source gives the same bytes.
-    command = [sys.executable, "-c", COMPILE, *arguments]
-    subprocess.run(command, check=True, env=os.environ | {"PYTHONHASHSEED": "0"})
-
-
-def sorted_walk(
-    _: OSUtils, path: str, followlinks: bool = False
-) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Walk as `os.walk` does, but in the order of the names and not of the file system."""
-    for folder, folders, files in os.walk(path, followlinks=followlinks):
-        folders.sort()
-        yield folder, folders, sorted(files)
-
-
-def readable_stat(_: OSUtils, path: str) -> os.stat_result:
-    """Return what `os.stat` does, but a mode that lets Lambda read the file, whatever the umask."""
-    found = Path(path).stat()
-    mode = 0o100755 if found.st_mode & 0o100 else 0o100644
-    return os.stat_result((mode, *found[1:]))
+    subprocess.run(
+        [sys.executable, "-m", "tools.compile"],
+        cwd=PROJECT,
+        env=os.environ | {"PYTHONHASHSEED": "0"},
+        input=json.dumps(modules),
+        encoding="utf-8",
+        check=True,
+    )
 
 
 def main(records: str, command: str, stage: str, *arguments: str) -> None:
     """Run a command of `chalice` on the copy, and end the program as it does."""
-    name = f"{settings(stage)['app_name']}-{stage}"
+    config = settings(stage)
     staged = PROJECT / "build" / stage
-    copy_project(staged, PROJECT / records)
+    stage_project(staged, PROJECT / records)
+    if command in ("deploy", "package"):
+        add_requirements(PROJECT, staged, architecture(config, stage))
+        files = packaged_files(staged)
+        check_imports(files)
+        modules = {path: file for path, file in files.items() if file.suffix == ".py"}
+        add_bytecode(modules, staged / "vendor")  # which Chalice copies to the zip's root
+    # To import this asks the terminal for its colors, and waits ten seconds for one that does not
+    # answer. Only `chalice new-project` uses it.
+    sys.modules["inquirer"] = ModuleType("inquirer")
+    from tools.commands import run_chalice
+
+    if command != "package":
+        run_chalice(staged, command, stage, *arguments)
+        return
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # no credentials are needed, none are sought
+    folder = PROJECT / "".join(arguments)
     template = staged / ".chalice" / "template.json"
-    if command == "package" and template.exists():
+    options = ["--merge-template", str(template)] if template.exists() else []
+    if options:
         text = template.read_text(encoding="utf-8")
+        name = f"{config['app_name']}-{stage}"
         template.write_text(text.replace("APP-STAGE", name), encoding="utf-8")
-        arguments = ("--merge-template", str(template), *arguments)
-    TemplateDeepMerger.merge = merge_for_each_function  # type: ignore[method-assign, assignment]
-    OSUtils.walk = sorted_walk  # type: ignore[method-assign, assignment]
-    OSUtils.stat = readable_stat  # type: ignore[method-assign, assignment]
-    sys.dont_write_bytecode = True  # Chalice imports the app before it packages it
-    sys.argv = ["chalice", "--project-dir", str(staged), command, "--stage", stage, *arguments]
-    try:
-        cli(obj={})
-    except (BotoCoreError, ClientError, ChaliceDeploymentError) as error:
-        sys.exit(str(error))  # where `chalice` itself would show a traceback
+    run_chalice(staged, command, stage, *options, str(staged / "out"))
+    folder.mkdir(parents=True, exist_ok=True)
+    for file in files_below(staged / "out"):  # all of it or nothing, whatever fails before
+        shutil.move(file, folder / file.name)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    try:
+        main(*sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        sys.exit(str(error))

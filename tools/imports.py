@@ -1,0 +1,117 @@
+"""The check that whatever the app imports is in the deployment package."""
+
+import ast
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.metadata import packages_distributions
+from importlib.util import resolve_name
+from pathlib import Path
+
+# https://docs.aws.amazon.com/lambda/latest/dg/python-package.html
+LAMBDA_HAS = {"boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3"}
+LAMBDA_HAS |= {"awslambdaric", "snapshot_restore_py"}
+
+APP = {"app", "chalicelib", "chalice"}  # of these, each module and each name in it is checked
+CATCHES_IMPORT_ERROR = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+VARIES_BY_MACHINE = {"version_info", "platform", "__name__"}
+
+
+def module_names(paths: Iterable[str]) -> set[str]:
+    """Return the dotted names of the modules and packages that files make, by their paths."""
+    names = set[str]()
+    for path in paths:
+        *parts, file = path.split("/")
+        module = file.partition(".")[0]
+        if file.endswith((".py", ".pyc", ".so")) and module != "__init__":
+            parts.append(module)
+        names.update(".".join(parts[:length]) for length in range(1, len(parts) + 1))
+    return names
+
+
+def words(node: ast.AST) -> set[str]:
+    """Return every name that stands in the code of `node`."""
+    fields = ("id", "attr", "name", "asname")
+    return {str(getattr(below, field, "")) for below in ast.walk(node) for field in fields}
+
+
+def is_optional(node: ast.AST) -> bool:
+    """Tell whether code below `node` expects that its imports fail, or not to run on Lambda."""
+    if isinstance(node, ast.Try):
+        caught = [handler.type for handler in node.handlers]
+        return any(kind is None or words(kind) & CATCHES_IMPORT_ERROR for kind in caught)
+    return isinstance(node, ast.If) and bool(words(node.test) & VARIES_BY_MACHINE)
+
+
+def imports(node: ast.AST, package: str) -> Iterator[tuple[int, str, str]]:
+    """Yield the line, the module and the name (or "") of each import that must not fail.
+
+    `package` is the name of the package that relative imports start from.
+    """
+    below: Iterable[ast.AST] = ast.iter_child_nodes(node)
+    if isinstance(node, ast.Import):
+        yield from ((node.lineno, alias.name, "") for alias in node.names)
+    elif isinstance(node, ast.ImportFrom):
+        module = "." * node.level + (node.module or "")
+        if node.level < 2 + package.count(".") and package:
+            module = resolve_name(module, package)
+        yield from ((node.lineno, module, alias.name) for alias in node.names)
+    elif isinstance(node, ast.If) and "TYPE_CHECKING" in words(node.test):
+        below = node.orelse
+    elif is_optional(node):
+        return
+    for child in below:
+        if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
+            yield from imports(child, package)
+
+
+def missing_imports(sources: dict[str, Path], names: set[str]) -> Iterator[tuple[str, int, str]]:
+    """Yield the path, the line and the module of each import that fails on Lambda.
+
+    `sources` are the app's own files by their paths in the deployment package, `names` the dotted
+    names of all modules in it. SyntaxError for a source that is not Python.
+    """
+    trees = {path: ast.parse(source.read_bytes(), path) for path, source in sources.items()}
+
+    def exists(module: str) -> bool:
+        top = module.partition(".")[0]
+        if top in APP:
+            return module in names
+        return top in names or top in LAMBDA_HAS or top in sys.stdlib_module_names
+
+    def has(module: str, name: str) -> bool:
+        path = module.replace(".", "/")
+        tree = trees.get(f"{path}.py") or trees.get(f"{path}/__init__.py") or ast.Module([], [])
+        return (
+            module.partition(".")[0] not in APP
+            or name in ("", "*")
+            or f"{module}.{name}" in names
+            or bool(words(tree) & {name, "*", "__getattr__", "globals"})
+        )
+
+    for path, tree in trees.items():
+        for line, module, name in imports(tree, path.rpartition("/")[0].replace("/", ".")):
+            if not exists(module):
+                yield path, line, module
+            elif not has(module, name):
+                yield path, line, f"{module}.{name}"
+
+
+def advice(module: str, project: Path) -> str:
+    """Return what to do about a module that the deployment package does not have."""
+    top, path = module.partition(".")[0], module.replace(".", "/")
+
+    def holds(*places: str) -> bool:
+        return any((project / f"{place}{end}").exists() for place in places for end in ("", ".py"))
+
+    if holds(f"vendor/{top}") or (top in APP and holds(path)):
+        return "it is there, but git does not track it: `git add` it"
+    if top == "chalice":
+        return "on Lambda, Chalice has only `chalice` and `chalice.app`"
+    if not top:
+        return "a relative import starts in chalicelib/ and stays there"
+    if top in APP:
+        return "there is no such module"
+    if holds(top):
+        return f"move {top} into chalicelib/, since what is beside app.py is not packaged"
+    distribution = packages_distributions().get(top, ["its package"])[0]
+    return f"add {distribution} to requirements.txt"
