@@ -10,8 +10,10 @@ from typing import Any
 
 import pytest
 import requests
+import yaml
 from botocore.exceptions import ClientError
 from botocore.session import Session
+from cfnlint.decode import decode
 from samtranslator.public.translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
@@ -21,7 +23,8 @@ from tests.project import Project, client, copy
 Template = dict[str, Any]
 CFN_LINT = str(Path(sys.executable).with_name("cfn-lint"))
 ADDED = ".chalice/template.json"
-ALARM_EMAIL = [{"ParameterKey": "AlarmEmail", "ParameterValue": "you@example.com"}]
+BOOTSTRAP = REPOSITORY / ".chalice" / "bootstrap.yaml"
+ALARM_EMAIL = {"AlarmEmail": "you@example.com"}
 CAPABILITIES = ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
 ONE_SECOND = {"Delay": 1, "MaxAttempts": 60}
 A_SCHEDULE = '''
@@ -49,7 +52,7 @@ def packaged(project: Project, stage: str = "prod") -> Template:
 def transformed(template: Template) -> Template:
     """Return the template after the SAM transform, as CloudFormation makes the stack from it."""
     loader = ManagedPolicyLoader(Session().create_client("iam"))
-    stack: Template = transform(deepcopy(template), {"AlarmEmail": "you@example.com"}, loader)
+    stack: Template = transform(deepcopy(template), ALARM_EMAIL, loader)
     return stack
 
 
@@ -80,6 +83,10 @@ def test_cfn_lint_finds_nothing_in_your_stack(tmp_path: Path, stage: str) -> Non
         template = transformed(template)
     (tmp_path / "template.json").write_text(json.dumps(template), encoding="utf-8")
     assert cfn_lint(tmp_path / "template.json") == (0, "")
+
+
+def test_cfn_lint_finds_nothing_in_the_bootstrap_template() -> None:
+    assert cfn_lint(BOOTSTRAP) == (0, "")
 
 
 def test_unknown_paths_and_methods_are_404(project: Project) -> None:
@@ -233,7 +240,9 @@ def test_the_function_runs_on_arm(project: Project) -> None:
     assert one(stack, "Lambda::Function")["Architectures"] == ["arm64"]
 
 
-def deploy_stack(name: str, template: str, update: bool = False) -> dict[str, str]:
+def deploy_stack(
+    name: str, template: str, parameters: dict[str, str], update: bool = False
+) -> dict[str, str]:
     """Make a stack, or update it; return its outputs."""
     stacks = client("cloudformation")
     act, done = (
@@ -241,7 +250,12 @@ def deploy_stack(name: str, template: str, update: bool = False) -> dict[str, st
         if update
         else (stacks.create_stack, "stack_create_complete")
     )
-    act(StackName=name, TemplateBody=template, Capabilities=CAPABILITIES, Parameters=ALARM_EMAIL)
+    act(
+        StackName=name,
+        TemplateBody=template,
+        Capabilities=CAPABILITIES,
+        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
+    )
     stacks.get_waiter(done).wait(StackName=name, WaiterConfig=ONE_SECOND)
     (stack,) = stacks.describe_stacks(StackName=name)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
@@ -264,9 +278,10 @@ def test_the_emulated_aws_makes_updates_and_deletes_two_stacks_that_share_nothin
     template = (package / "sam.json").read_text(encoding="utf-8")
     template = template.replace("./deployment.zip", f"s3://{project.name}/deployment.zip")
     changed = template.replace('"Timeout": 5', '"Timeout": 6')
-    blue, green = (deploy_stack(f"{project.name}-{color}", template) for color in ("blue", "green"))
+    blue = deploy_stack(f"{project.name}-blue", template, ALARM_EMAIL)
+    green = deploy_stack(f"{project.name}-green", template, ALARM_EMAIL)
     assert not set(blue.values()) & set(green.values())
-    assert deploy_stack(f"{project.name}-blue", changed, update=True) == blue
+    assert deploy_stack(f"{project.name}-blue", changed, ALARM_EMAIL, update=True) == blue
     function = client("lambda").get_function_configuration(FunctionName=blue["APIHandlerName"])
     assert function["Timeout"] == 6
     assert function["LoggingConfig"]["LogGroup"] == blue["FunctionLog"]
@@ -277,18 +292,54 @@ def test_the_emulated_aws_makes_updates_and_deletes_two_stacks_that_share_nothin
     assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 0}
 
 
-@pytest.mark.parametrize("parameters", [[], [ALARM_EMAIL[0] | {"ParameterValue": ""}]])
+@pytest.mark.parametrize("parameters", [{}, {"AlarmEmail": ""}], ids=["absent", "empty"])
 def test_a_stack_whose_alarms_would_reach_nobody_is_refused(
-    project: Project, parameters: list[Any]
+    project: Project, parameters: dict[str, str]
 ) -> None:
     template = json.dumps(packaged(project))
     with pytest.raises(ClientError, match="AlarmEmail"):
-        client("cloudformation").create_stack(
-            StackName=project.name,
-            TemplateBody=template,
-            Capabilities=CAPABILITIES,
-            Parameters=parameters,
-        )
+        deploy_stack(project.name, template, parameters)
+
+
+def test_the_bootstrap_stack_trusts_one_repository_s_environments_and_keeps_the_packages() -> None:
+    template, _ = decode(str(BOOTSTRAP))
+    del template["Resources"]["OidcProvider"]  # MiniStack has no such type
+    deployer_policy = (REPOSITORY / ".chalice" / "deployer-policy.json").read_text(encoding="utf-8")
+    outputs = deploy_stack(
+        "hello-chalice-bootstrap",
+        json.dumps(template),
+        {
+            "Repository": "OWNER@1/NAME@2",
+            "DeployerPolicy": deployer_policy,
+            "OidcProviderArn": "arn:aws:iam::000000000000:oidc-provider/github",
+        },
+    )
+    iam, s3 = client("iam"), client("s3")
+    for stage, output in {"dev": "DevRoleArn", "prod": "ProdRoleArn"}.items():
+        role = iam.get_role(RoleName=outputs[output].rpartition("/")[2])["Role"]
+        (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+        assert statement["Condition"]["StringEquals"] == {
+            "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
+            "token.actions.githubusercontent.com:sub": f"repo:OWNER@1/NAME@2:environment:{stage}",
+        }
+    dev = outputs["DevRoleArn"].rpartition("/")[2]
+    policy = iam.get_role_policy(RoleName=dev, PolicyName="DeployDev")["PolicyDocument"]
+    of_dev = deployer_policy.replace("hello-chalice-*", "hello-chalice-dev*")
+    assert policy == json.loads(of_dev) != json.loads(deployer_policy)
+    delete_stack("hello-chalice-bootstrap")
+    assert s3.get_bucket_encryption(Bucket=outputs["Bucket"])
+    with pytest.raises(iam.exceptions.NoSuchEntityException):
+        iam.get_role(RoleName=dev)
+
+
+def test_only_jobs_that_call_aws_can_ask_for_credentials_and_prod_runs_no_code_of_ours() -> None:
+    workflow = (REPOSITORY / ".github" / "workflows" / "deploy.yml").read_text(encoding="utf-8")
+    jobs = yaml.safe_load(workflow)["jobs"]
+    asking = {name for name, job in jobs.items() if "id-token" in job["permissions"]}
+    calling = {name for name, job in jobs.items() if "configure-aws-credentials" in str(job)}
+    assert asking == calling == {"dev", "prod"}
+    assert not any("checkout" in step.get("uses", "") for step in jobs["prod"]["steps"])
+    assert jobs["prod"]["needs"] == ["package", "dev"]
 
 
 def test_the_deployed_role_may_write_its_own_log_and_nothing_else(project: Project) -> None:
