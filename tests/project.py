@@ -21,8 +21,8 @@ MACHINERY = (
     "tools",
     "requirements-dev.txt",
     "chalicelib/__init__.py",
+    "chalicelib/express.py",
     "chalicelib/logs.py",
-    "chalicelib/responses.py",
 )
 CHALICE = str(Path(sys.executable).with_name("chalice"))
 NO_CACHES = shutil.ignore_patterns("__pycache__", "deployed", "deployments")

@@ -24,8 +24,8 @@ CONTENTS = {
     "chalice/__init__.py",
     "chalice/app.py",
     "chalicelib/__init__.py",
+    "chalicelib/express.py",
     "chalicelib/logs.py",
-    "chalicelib/responses.py",
 }
 
 
@@ -50,11 +50,11 @@ def bytecode(source: str) -> str:
     return f"{folder}/__pycache__/{name[:-3]}.{TAG}.pyc".removeprefix("/")
 
 
-def test_holds_what_lambda_needs_alone_in_80_kilobytes(project: Project) -> None:
+def test_holds_what_lambda_needs_alone_in_85_kilobytes(project: Project) -> None:
     path = project.package() / "deployment.zip"
     with zipfile.ZipFile(path) as package:
         assert set(package.namelist()) == CONTENTS | set(map(bytecode, CONTENTS))
-    assert path.stat().st_size <= 80_000
+    assert path.stat().st_size <= 85_000
 
 
 def litter(folder: Path) -> None:

@@ -2,17 +2,17 @@
 
 import os
 
-from chalice import Chalice, Response
+from chalice import Response
 
+from chalicelib.express import ExpressApp, like_express
 from chalicelib.logs import log_as_json
-from chalicelib.responses import like_express
 
-app = Chalice(app_name="sample-app", configure_logs=False)
+app = ExpressApp(app_name="sample-app", configure_logs=False)
 log_as_json(app)
 app.register_middleware(like_express, "http")
 
 
-@app.route("/", methods=["GET", "HEAD"])
+@app.route("/")
 def index() -> str:
     """Answer with a text that tests change."""
     return "a sample"

@@ -1,0 +1,380 @@
+"""Answers as Express 5.3.0 gives them: what is expected here was recorded from it."""
+
+import base64
+import datetime
+import json
+import math
+from collections.abc import Callable
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from chalice import BadRequestError, Blueprint, Chalice, NotFoundError, Response
+from chalice.app import Request
+from chalice.test import Client, HTTPResponse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chalicelib.express import ExpressApp, entity_tag, like_express
+from emulated.events import proxy_event
+
+HTML = "text/html; charset=utf-8"
+JSON = "application/json; charset=utf-8"
+BYTES = "application/octet-stream"
+
+
+def app_with(view: Callable[..., Any], path: str = "/", **settings: Any) -> ExpressApp:
+    """Return an app that has one view."""
+    app = ExpressApp("other", configure_logs=False)
+    app.register_middleware(like_express, "http")
+    app.route(path, **settings)(view)
+    return app
+
+
+def current_request(app: Chalice) -> Request:
+    """Return the request that is served."""
+    assert app.current_request
+    return app.current_request
+
+
+def answer_of(value: Any, method: str = "GET", **headers: str) -> HTTPResponse:
+    """Return the answer of a view that returns `value`, the names of its headers in lower case."""
+    app = app_with(lambda: value, methods=[method])
+    sent = {name.replace("_", "-"): text for name, text in headers.items()}
+    response = Client(app).http.request(method, "/", headers=sent)
+    response.headers = {name.lower(): text for name, text in response.headers.items()}
+    return response
+
+
+@pytest.mark.parametrize(
+    ("value", "body", "content_type", "etag"),
+    [
+        ("a", "a", HTML, 'W/"1-hvfkN/qlp/zhXR3cuerq6jd2Z7g"'),
+        ("", "", HTML, 'W/"0-2jmj7l5rSw0yVb/vlWAYkK/YBwk"'),
+        ("a\ud800b", "a\ufffdb", HTML, 'W/"5-w2k66mFsiGyTdG3qs9QpIcog8E4"'),
+        ({}, "{}", JSON, 'W/"2-vyGp6PvFo4RvsFtPoIWeCReyIC8"'),
+        ([], "[]", JSON, 'W/"2-l9Fw4VUO7kr8CvBlt4zaMCqXZ0w"'),
+        (None, "null", JSON, 'W/"4-K+iMpCQsduglOsYkdIUQZQMtaDM"'),
+        (True, "true", JSON, 'W/"4-X/5TO4MPCKAyY0ipFgr6/IraRNs"'),
+        (5, "5", JSON, 'W/"1-rDR41po8gfpi5g9cNpYWWk5easQ"'),
+        (-0.0, "0", JSON, 'W/"1-tlifxqsNyCzxIJnRwtQKuZToQQw"'),
+        (1.5, "1.5", JSON, 'W/"3-qo8onr5tTbG0oQOLiTHsjCtTmfs"'),
+        ([1.0, -2.0, 100.0], "[1,-2,100]", JSON, 'W/"a-Q+uFGyX8tHRSnshk8k2CXffQzRQ"'),
+        (
+            [math.nan, math.inf, -math.inf],
+            "[null,null,null]",
+            JSON,
+            'W/"10-tBmfhwPF3CCAVKYiA9sTLD0SWBw"',
+        ),
+        (
+            {"b": (1, {"c": None}), "a": {}},
+            '{"b":[1,{"c":null}],"a":{}}',
+            JSON,
+            'W/"1b-FfKiSEuJmFhKaR4FdeG9wgfCh+Y"',
+        ),
+        ({"name": "é 한 😀"}, '{"name":"é 한 😀"}', JSON, 'W/"16-AughKE6nc9GOULxIQl2xJ+IHKs4"'),
+        (
+            ["\u2028\u2029\x85\xa0\ufeff\x7f"],
+            '["\u2028\u2029\x85\xa0\ufeff\x7f"]',
+            JSON,
+            'W/"12-fyOR2zi7k65jS5wOOGiW2FSX6MI"',
+        ),
+        (["</script><!-- &"], '["</script><!-- &"]', JSON, 'W/"13-dy6isdPbtKYugwQEVQ6NmF2xOH8"'),
+        (
+            ['"\\/\b\f\n\r\t\0\x1f\x1e'],
+            r'["\"\\/\b\f\n\r\t\u0000\u001f\u001e"]',
+            JSON,
+            'W/"25-e77N/YEDBVb7AL5wEpnTqb48yBM"',
+        ),
+        (
+            ["\ud800", "a\udfff", "😀"],
+            r'["\ud800","a\udfff","😀"]',
+            JSON,
+            'W/"1b-N9/+ntHb/5BX9+btwnyuiih7pc8"',
+        ),
+        (b"\x89P\0\xff", b"\x89P\0\xff", BYTES, 'W/"4-BTeDPueu5WEiqepJlqTjPLSCX2U"'),
+        (bytearray(b"abc"), "abc", BYTES, 'W/"3-qZk+NkcGgWq6PiVxeFDCbJzQ2J0"'),
+        (b"", "", BYTES, 'W/"0-2jmj7l5rSw0yVb/vlWAYkK/YBwk"'),
+    ],
+)
+def test_what_a_view_returns_is_sent_as_express_sends_it(
+    value: Any, body: str | bytes, content_type: str, etag: str
+) -> None:
+    answer = answer_of(value)
+    assert answer.body == (body if isinstance(body, bytes) else body.encode())
+    assert (answer.status_code, answer.headers["content-type"]) == (200, content_type)
+    assert answer.headers["etag"] == etag
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [
+        (1e21, "1e+21"),
+        (123456789012345680000.0, "123456789012345680000"),
+        (1e16, "10000000000000000"),
+        (9999999999999998.0, "9999999999999998"),
+        (0.1 + 0.2, "0.30000000000000004"),
+        (1e-5, "0.00001"),
+        (1e-6, "0.000001"),
+        (-1.5e-7, "-1.5e-7"),
+        (9.99e-7, "9.99e-7"),
+        (1e-10, "1e-10"),
+        (5e-324, "5e-324"),
+        (1.7976931348623157e308, "1.7976931348623157e+308"),
+    ],
+)
+def test_a_number_is_written_as_javascript_writes_it(number: float, text: str) -> None:
+    assert answer_of(number).body.decode() == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (2**53 + 1, "9007199254740993"),  # JavaScript would round it
+        ({"b": 1, "2": 2}, '{"b":1,"2":2}'),  # JavaScript would put "2" first
+        ({1: 0, 1e16: 0, None: 0}, '{"1":0,"10000000000000000":0,"null":0}'),
+        (Decimal("1.10"), "1.1"),
+    ],
+)
+def test_json_is_pythons_where_javascript_has_no_such_thing(value: Any, text: str) -> None:
+    assert answer_of(value).body.decode() == text
+
+
+def test_what_json_cannot_hold_is_a_500_everywhere() -> None:
+    answer = app_with(lambda: datetime.date.today())(proxy_event("/"), None)
+    assert answer["statusCode"] == 500
+
+
+@pytest.mark.parametrize("status", [201, 400, 404])
+def test_a_response_keeps_its_status(status: int) -> None:
+    answer = answer_of(Response({"a": 1}, status_code=status))
+    assert (answer.status_code, answer.body) == (status, b'{"a":1}')
+    assert answer.headers["content-type"] == JSON
+    assert answer.headers["etag"] == 'W/"7-n4nHQM60bXQYySSnisV5QdXpZSA"'
+
+
+@pytest.mark.parametrize(("error", "status"), [(NotFoundError, 404), (BadRequestError, 400)])
+def test_an_error_has_the_body_that_chalice_gives_it(error: type[Exception], status: int) -> None:
+    def view() -> None:
+        raise error("no such thing")
+
+    answer = Client(app_with(view)).http.get("/")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (status, JSON)
+    assert answer.json_body == {"Code": error.__name__, "Message": "no such thing"}
+
+
+def test_a_response_with_a_content_type_of_its_own_stays_as_it_is() -> None:
+    answer = answer_of(Response("a,b", {"content-type": "text/csv"}), If_None_Match="*")
+    assert (answer.status_code, answer.body) == (200, b"a,b")
+    assert dict(answer.headers) == {"content-type": "text/csv"}
+
+
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("body", ["", None, "a"])
+def test_a_status_without_a_body_stays_as_it_is(status: int, body: str | None) -> None:
+    answer = answer_of(Response(body, {"X-A": "b"}, status))
+    assert (answer.status_code, answer.body) == (status, b"")
+    assert dict(answer.headers) == {"x-a": "b"}
+
+
+def test_the_etag_of_a_view_stays_and_counts() -> None:
+    mine = Response("a", {"etag": '"mine"'})
+    assert answer_of(mine).headers["etag"] == '"mine"'
+    assert answer_of(mine, If_None_Match='"mine"').status_code == 304
+    assert answer_of(mine, If_None_Match=entity_tag("a")).status_code == 200
+
+
+def test_headers_that_a_view_hands_out_again_stay_as_they_are() -> None:
+    shared: dict[str, Any] = {"Cache-Control": "max-age=60"}
+    assert answer_of(Response("a", shared)).headers["cache-control"] == "max-age=60"
+    assert shared == {"Cache-Control": "max-age=60"}
+
+
+@pytest.mark.parametrize("value", ["a", {"a": 1}, b"\xff"])
+def test_304_has_the_headers_of_the_answer_and_no_body(value: Any) -> None:
+    whole, fresh = answer_of(value), answer_of(value, If_None_Match="*")
+    assert (fresh.status_code, fresh.body) == (304, b"")
+    assert dict(fresh.headers) == dict(whole.headers)
+
+
+@pytest.mark.parametrize(
+    ("method", "status", "answered"),
+    [
+        ("GET", 200, 304),
+        ("HEAD", 200, 304),
+        ("GET", 201, 304),
+        ("GET", 299, 304),
+        ("GET", 300, 300),
+        ("GET", 404, 404),
+        ("POST", 200, 200),
+    ],
+)
+def test_304_is_for_a_get_that_went_well(method: str, status: int, answered: int) -> None:
+    answer = answer_of(Response("a", status_code=status), method, If_None_Match="*")
+    assert answer.status_code == answered
+
+
+MINE = 'W/"1-a"'
+
+
+@pytest.mark.parametrize(
+    ("if_none_match", "cache_control", "status"),
+    [
+        (None, None, 200),
+        ("", None, 200),
+        ("*", None, 304),
+        (" *", None, 200),
+        ("*, *", None, 200),
+        (MINE, None, 304),
+        ('"1-a"', None, 304),
+        (f"W/{MINE}", None, 304),
+        ('"b"', None, 200),
+        (f'"b",  {MINE}  ,"c"', None, 304),
+        # Around an entity tag, Express takes spaces away and no tabs, though RFC 9110 allows both.
+        (f'"b",\t{MINE}', None, 200),
+        (f"{MINE}\t", None, 200),
+        (MINE, "no-cache", 200),
+        (MINE, "max-age=0,\tno-cache\t,x", 200),  # around a directive, it takes both away
+        (MINE, "max-age=0", 304),
+        (MINE, "x-no-cache", 304),
+        (MINE, "NO-CACHE", 304),
+    ],
+)
+def test_304_is_for_a_client_that_has_the_entity_tag(
+    if_none_match: str | None, cache_control: str | None, status: int
+) -> None:
+    sent = {"If_None_Match": if_none_match, "Cache_Control": cache_control}
+    headers = {name: text for name, text in sent.items() if text is not None}
+    assert answer_of(Response("a", {"ETag": MINE}), **headers).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("body", "tag"),
+    [
+        ("", 'W/"0-2jmj7l5rSw0yVb/vlWAYkK/YBwk"'),
+        ("hello world", 'W/"b-Kq5sNclPz7QV2+lfQIuc6R7oRu0"'),
+        ("é", 'W/"2-vxW+cXrBsIC08cRWaSgliR/1Bz0"'),
+        (b"\xff", 'W/"1-heUyceFABvAmWSHQLU1zbNxYCws"'),
+    ],
+)
+def test_an_entity_tag_is_the_length_and_the_hash_of_the_bytes(body: str | bytes, tag: str) -> None:
+    assert entity_tag(body) == tag
+
+
+def test_head_comes_with_get() -> None:
+    with Client(app_with(lambda: "a")) as client:
+        get, head = client.http.get("/"), client.http.head("/")
+    assert (head.status_code, head.headers) == (200, get.headers)
+    assert head.body == get.body  # API Gateway counts and drops it
+
+
+def test_chalice_local_closes_the_connection_after_head(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")
+    assert answer_of("a", "HEAD").headers["connection"] == "close"
+    assert "connection" not in answer_of("a").headers
+
+
+def test_a_head_of_its_own_is_declared_before_its_get() -> None:
+    app = ExpressApp("other", configure_logs=False)
+    app.route("/", methods=["HEAD"])(lambda: Response("", {"X-Head": "1"}))
+    app.route("/")(lambda: "a")
+    assert Client(app).http.head("/").headers == {"X-Head": "1"}
+
+
+def test_routes_of_a_blueprint_are_routes_like_others() -> None:
+    blueprint = Blueprint("other")
+    blueprint.route("/a")(lambda: "a")
+    app = app_with(lambda: "root")
+    app.register_blueprint(blueprint, url_prefix="/more")
+    assert Client(app).http.head("/more/a", headers={"Content-Type": "text/plain"}).body == b"a"
+
+
+def test_a_route_takes_both_get_and_json() -> None:
+    app = app_with(lambda: current_request(app).json_body, methods=["GET", "POST"])
+    with Client(app) as client:
+        headers = {"Content-Type": "application/json"}
+        assert client.http.post("/", headers=headers, body=b'{"a":1}').json_body == {"a": 1}
+        assert client.http.get("/", headers={"Content-Type": "text/plain"}).status_code == 200
+        assert client.http.head("/").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("settings", "status"),
+    [
+        ({}, 200),
+        ({"content_types": ["text/csv"]}, 415),
+        ({"methods": ["DELETE"]}, 200),
+        ({"methods": ["POST"]}, 415),
+        ({"methods": ["PUT"]}, 415),
+        ({"methods": ["PATCH"]}, 415),
+        ({"methods": ["POST"], "content_types": ["text/plain"]}, 200),
+    ],
+)
+def test_a_content_type_matters_to_a_body_only(settings: dict[str, Any], status: int) -> None:
+    app = app_with(lambda: "a", **settings)
+    (method, *_) = settings.get("methods", ["GET"])
+    answer = Client(app).http.request(method, "/", headers={"Content-Type": "text/plain"})
+    assert answer.status_code == status
+
+
+def test_an_answer_that_is_304_has_the_headers_of_cors() -> None:
+    answer = Client(app_with(lambda: "a", cors=True)).http.get("/", headers={"If-None-Match": "*"})
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (304, "*")
+
+
+@pytest.mark.parametrize(
+    ("encoded", "decoded"),
+    [
+        ("J%C3%BCrgen", "Jürgen"),
+        ("a%2Fb", "a/b"),
+        ("%2525", "%25"),
+        ("a+b", "a+b"),
+        ("%", "%"),  # Express answers 400 to this and to the next
+        ("%FF", "\ufffd"),
+    ],
+)
+def test_a_path_parameter_is_decoded_once(encoded: str, decoded: str) -> None:
+    app = app_with(lambda name: [name, current_request(app).uri_params], "/hello/{name}")
+    expected = [decoded, {"name": decoded}]
+    assert Client(app).http.get(f"/hello/{encoded}").json_body == expected
+    event = proxy_event("/hello/{name}", pathParameters={"name": encoded})
+    assert json.loads(app(event, None)["body"]) == expected
+    assert event["pathParameters"] == {"name": encoded}
+
+
+def test_without_parameters_there_are_none() -> None:
+    app = app_with(lambda: current_request(app).uri_params)
+    assert Client(app).http.get("/").body == b"null"
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "sent"),
+    [
+        (b"\xff", "image/png", ("/w==", True)),
+        (b"\xff", "application/pdf", ("/w==", True)),
+        (b'{"a":1}', "application/json", ('{"a":1}', False)),
+        ("<svg/>", "image/png", ("<svg/>", False)),
+        ({"a": 1}, "application/json", ('{"a":1}', False)),
+    ],
+)
+def test_bytes_that_are_no_text_are_sent_in_base64(
+    body: Any, content_type: str, sent: tuple[str, bool]
+) -> None:
+    app = app_with(lambda: Response(body, {"Content-Type": content_type}))
+    answer = app(proxy_event("/"), None)
+    assert (answer["body"], answer.get("isBase64Encoded", False)) == sent
+
+
+@given(st.binary())
+def test_bytes_reach_the_client(body: bytes) -> None:
+    answer = app_with(lambda: body)(proxy_event("/"), None)
+    is_base64 = answer.get("isBase64Encoded", False)
+    sent = base64.b64decode(answer["body"]) if is_base64 else answer["body"].encode()
+    assert sent == body
+
+
+@pytest.mark.parametrize("payload", [{}, {"requestContext": {}}])
+def test_an_event_of_no_api_gateway_is_answered_too(payload: dict[str, Any]) -> None:
+    answer = app_with(lambda: "a")(payload, None)
+    assert answer["statusCode"] == 500
+    assert json.loads(answer["body"])["Message"] == "Unknown request."
