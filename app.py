@@ -1,10 +1,11 @@
 """The routes: which path answers what."""
 
 from chalicelib.express import ExpressApp, like_express
-from chalicelib.logs import log_as_json
+from chalicelib.logs import configure_logs, log_invocation
 
+configure_logs()
 app = ExpressApp(app_name="hello-chalice", configure_logs=False)
-log_as_json(app)
+app.register_middleware(log_invocation)
 app.register_middleware(like_express, "http")
 
 

@@ -140,7 +140,7 @@ def set_up(folder: Path) -> dict[str, Candidate]:
 
     quiet = shutil.copytree(folder / "ours-code", folder / "quiet")
     lines = (quiet / "app.py").read_text().splitlines(keepends=True)
-    (quiet / "app.py").write_text("".join(line for line in lines if "log_as_json" not in line))
+    (quiet / "app.py").write_text("".join(line for line in lines if "log_invocation" not in line))
     add_bytecode({"app.py": quiet / "app.py"}, quiet)
     python("this service, without its log", quiet, "app.app")
 

@@ -1,66 +1,104 @@
-"""The log: one line of JSON for each request and each error, on standard output."""
+"""The log: whatever is logged is one line of JSON on standard output, wherever the app runs.
+
+Its fields are named as in Lambda's own JSON
+(https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html).
+"""
 
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from json import dumps
-from time import perf_counter
+from threading import local
+from time import gmtime, perf_counter, strftime
+from typing import Any
 
-from chalice import Chalice, Response
 from chalice.app import Request
 
-
-class JsonLine(logging.Formatter):
-    """Makes a record a line of JSON, its traceback inside, with the request that was served."""
-
-    def __init__(self, app: Chalice) -> None:
-        super().__init__()
-        self.app = app
-
-    def format(self, record: logging.LogRecord) -> str:
-        """Return the line; JSON escapes line breaks, so that nothing can forge another."""
-        request = getattr(self.app, "current_request", None)  # there is none before the first
-        fields = {
-            "level": record.levelname,
-            "requestId": request.context.get("requestId") if request else None,
-            "message": record.getMessage(),
-        }
-        if record.exc_info:
-            fields["traceback"] = self.formatException(record.exc_info)
-        return dumps(fields)
+LOG = logging.getLogger(__name__)
+ATTRIBUTES = vars(logging.makeLogRecord({}))  # those of each record; others are `extra`
+current = local()  # `chalice local` answers each client in a thread of its own
 
 
-def log_as_json(app: Chalice) -> None:
-    """Log each request that `app` serves, and what is logged through `app.log`.
+def configure_logs() -> None:
+    """Write what the app and its libraries log as lines of JSON.
 
-    The level is that of the environment variable LOG_LEVEL, INFO unless set; requests are logged at
-    INFO. ValueError for a level that does not exist. The `requestId` is API Gateway's, which the
-    client gets as `x-amzn-RequestId`. A `path` is that of the route, without what a client put in.
+    The level is that of the environment variable LOG_LEVEL, INFO unless set. ValueError for a level
+    that Python's logging does not know.
     """
-    handler = logging.StreamHandler(sys.stdout)
-    handler.setFormatter(JsonLine(app))
-    app.log.handlers = [handler]
-    app.log.propagate = False  # Lambda's own handler would write each record once more
-    app.log.setLevel(os.environ.get("LOG_LEVEL", "INFO"))
-    is_on = app.log.isEnabledFor(logging.INFO)
+    name = os.environ.get("LOG_LEVEL", "INFO")
+    level = logging.getLevelName(name.upper())
+    if not isinstance(level, int):
+        raise ValueError(f"LOG_LEVEL is {name!r}: choose DEBUG, INFO, WARNING, ERROR or CRITICAL.")
+    logging.basicConfig(level=level, handlers=[JsonLines()], force=True)  # not Lambda's own handler
+    logging.captureWarnings(True)
+    # At DEBUG, AWS's client logs signatures and tokens.
+    logging.getLogger("botocore").setLevel(max(level, logging.INFO))
 
-    def log_request(
-        request: Request | None, get_response: Callable[[Request | None], Response]
-    ) -> Response:
-        start, status = perf_counter(), 500
+
+class JsonLines(logging.Handler):
+    """Writes records to what `sys.stdout` is by then: Lambda's client and pytest replace it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record; if that fails, whoever logs goes on."""
         try:
-            response = get_response(request)
-            status = response.status_code
-            return response
-        finally:
-            if request and is_on:
-                duration = (perf_counter() - start) * 1000
-                # The line that JsonLine would make, at half of what that takes.
-                sys.stdout.write(
-                    f'{{"level": "INFO", "requestId": {dumps(request.context.get("requestId"))}, '
-                    f'"method": {dumps(request.method)}, "path": {dumps(request.path)}, '
-                    f'"status": {status}, "durationMs": {duration:.3f}}}\n'
-                )
+            sys.stdout.write(json_line(record) + "\n")
+            sys.stdout.flush()
+        except Exception:
+            self.handleError(record)
 
-    app.register_middleware(log_request, "http")
+
+def json_line(record: logging.LogRecord) -> str:
+    """Return a record as JSON, which escapes line breaks, so that nothing can forge a line."""
+    try:
+        message = record.getMessage()
+    except Exception:  # the arguments do not fit
+        message = f"{record.msg!r} % {record.args!r}"
+    seconds = strftime("%Y-%m-%dT%H:%M:%S", gmtime(record.created))
+    fields: dict[str, Any] = {
+        "timestamp": f"{seconds}.{int(record.msecs):03d}Z",
+        "level": record.levelname,
+        "message": message,
+        "logger": record.name,
+        **getattr(current, "ids", {}),
+    }
+    if record.exc_info and record.exc_info[0]:
+        fields["errorType"] = record.exc_info[0].__name__
+        fields["errorMessage"] = str(record.exc_info[1])
+        fields["stackTrace"] = "".join(traceback.format_exception(*record.exc_info)).splitlines()
+    fields = {**vars(record), **fields}
+    fields = {name: fields[name] for name in fields if name not in ATTRIBUTES}
+    try:
+        return dumps(fields, default=str, allow_nan=False)
+    except (TypeError, ValueError):  # a key that is no text, NaN, or a circle
+        return dumps({name: str(value) for name, value in fields.items()})
+
+
+def log_invocation(event: Any, get_response: Callable[[Any], Any]) -> Any:
+    """Log each request of API Gateway, and what the app's other functions raise.
+
+    Chalice middleware for all events. `requestId` is Lambda's, as in its REPORT lines, and
+    `extendedRequestId` is API Gateway's, as in its access log; clients can choose neither. `path`
+    is the route's.
+    """
+    request = event if isinstance(event, Request) else None
+    context = request.lambda_context if request else getattr(event, "context", None)
+    # They stay until the next event: Chalice logs what a middleware raises after this returns.
+    current.ids = {"requestId": getattr(context, "aws_request_id", None)}
+    if request:
+        current.ids["extendedRequestId"] = request.context.get("extendedRequestId")
+    start, status = perf_counter(), 500
+    try:
+        response = get_response(event)
+        status = getattr(response, "status_code", status)
+        return response
+    except Exception:
+        if not request:  # for those, Chalice does
+            LOG.exception("Unhandled exception")
+        raise
+    finally:
+        if request:
+            fields = {"method": request.method, "path": request.path, "status": status}
+            fields["durationMs"] = round((perf_counter() - start) * 1000, 3)
+            LOG.info("%(method)s %(path)s %(status)s", fields, extra=fields)

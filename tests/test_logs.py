@@ -1,75 +1,201 @@
-"""The log: what is written about a request, and what a client cannot make it write."""
+"""The log: what is written, and what neither a client nor a mistake can make it write."""
 
 import json
 import logging
+import math
+import re
+import warnings
+from collections.abc import Callable, Iterator
+from decimal import Decimal
 from typing import Any
 
 import pytest
-from chalice import Chalice
+from chalice import Blueprint, Chalice
+from chalice.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app import app
-from chalicelib.logs import log_as_json
+from chalicelib.logs import configure_logs, current, log_invocation
 from emulated.events import proxy_event
-from tests.processes import REPOSITORY
 
-Capture = pytest.CaptureFixture[str]
-
-
-def lines(capsys: Capture) -> list[dict[str, Any]]:
-    """Return what has been written, each line parsed."""
-    return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+Lines = Callable[[], list[dict[str, Any]]]
+LIBRARY = logging.getLogger("a.library")
 
 
-def failing_app() -> Chalice:
-    """An app whose view raises."""
-    failing = Chalice("failing", configure_logs=False)
-    log_as_json(failing)
+class Context:
+    """What Lambda hands to a function beside the event."""
 
-    @failing.route("/")
-    def fail() -> None:
-        raise ValueError("a secret\nof two lines")
-
-    return failing
+    aws_request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
 
 
-def test_a_request_is_one_line(capsys: Capture) -> None:
-    app(proxy_event("/test", "HEAD"), None)
-    (line,) = lines(capsys)
-    assert line.pop("durationMs") >= 0
+IDS = {"requestId": Context.aws_request_id, "extendedRequestId": "JJbxmplHYosFVYQ="}
+
+
+@pytest.fixture
+def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Lines]:
+    """What has been logged since it was last asked for, each line parsed."""
+    monkeypatch.setenv("LOG_LEVEL", "INFO")
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    root.handlers = []
+    logging.captureWarnings(False)
+    configure_logs()
+    current.ids = {}
+    yield lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    logging.captureWarnings(False)
+    root.handlers, root.level = handlers, level
+
+
+def app_with(view: Callable[[], Any]) -> Chalice:
+    """Return an app that has one view and logs."""
+    app = Chalice("other", configure_logs=False)
+    app.register_middleware(log_invocation)
+    app.route("/")(view)
+    return app
+
+
+def fail(*_: Any) -> None:
+    """Raise."""
+    raise ValueError("a secret\nof two lines")
+
+
+def test_a_request_is_one_line(lines: Lines) -> None:
+    app_with(lambda: "a")(proxy_event("/"), Context())
+    (line,) = lines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", line.pop("timestamp"))
+    assert 0 <= line.pop("durationMs") < 10_000
     assert line == {
         "level": "INFO",
-        "requestId": "c6af9ac6-7b61-11e6-9a41-93e8deadbeef",
-        "method": "HEAD",
-        "path": "/test",
+        "message": "GET / 200",
+        "logger": "chalicelib.logs",
+        **IDS,
+        "method": "GET",
+        "path": "/",
         "status": 200,
     }
 
 
-def test_an_error_is_one_line_with_its_traceback(capsys: Capture) -> None:
-    answer = failing_app()(proxy_event("/"), None)
+def test_an_error_is_one_line_with_its_traceback(lines: Lines) -> None:
+    answer = app_with(fail)(proxy_event("/"), Context())
     assert (answer["statusCode"], "secret" in answer["body"]) == (500, False)
-    error, request = lines(capsys)
+    error, request = lines()
     assert (error["level"], request["status"]) == ("ERROR", 500)
-    assert error["requestId"] == request["requestId"]
-    assert error["traceback"].startswith("Traceback (most recent call last)")
-    assert "ValueError: a secret\nof two lines" in error["traceback"]
+    assert error.items() >= IDS.items()
+    assert (error["errorType"], error["errorMessage"]) == ("ValueError", "a secret\nof two lines")
+    assert error["stackTrace"][0] == "Traceback (most recent call last):"
+    assert error["stackTrace"][-2:] == ["ValueError: a secret", "of two lines"]
 
 
-def test_a_call_of_the_log_that_does_not_fit_fails_no_request(capsys: Capture) -> None:
-    mistaken = Chalice("mistaken", configure_logs=False)
-    log_as_json(mistaken)
-    mistaken.route("/")(lambda: mistaken.log.info("%d", "no number"))
-    assert mistaken(proxy_event("/"), None)["statusCode"] == 200
-    (request,) = lines(capsys)
+def test_an_error_of_another_middleware_is_a_line_with_ids_too(lines: Lines) -> None:
+    app = app_with(lambda: "a")
+    app.register_middleware(fail)
+    app(proxy_event("/"), Context())
+    request, error = lines()
+    assert (request["status"], error["errorType"]) == (500, "ValueError")
+    assert error.items() >= IDS.items()
+
+
+def test_an_error_of_another_function_is_one_line(lines: Lines) -> None:
+    app = app_with(lambda: "a")
+    blueprint = Blueprint("other")
+    app.lambda_function()(fail)
+    blueprint.on_sqs_message("queue", name="on_message")(fail)
+    app.register_blueprint(blueprint)
+    for name in ("fail", "on_message"):
+        with pytest.raises(ValueError, match="a secret"):
+            app.handler_map[name]({"Records": []}, Context())
+        (line,) = lines()
+        assert (line["level"], line["errorType"]) == ("ERROR", "ValueError")
+        assert line["requestId"] == Context.aws_request_id
+        assert "extendedRequestId" not in line
+
+
+def test_an_answer_of_another_function_passes(lines: Lines) -> None:
+    app = app_with(lambda: "a")
+    app.lambda_function(name="double")(lambda event, context: event["number"] * 2)
+    assert Client(app).lambda_.invoke("double", {"number": 2}).payload == 4
+    assert lines() == []
+
+
+def test_what_anybody_logs_is_a_line(lines: Lines) -> None:
+    app = app_with(lambda: "a")
+    app.log.info("from the app")
+    LIBRARY.info("from a %s", "library")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("from Python", stacklevel=1)
+    app_line, library, python = lines()
+    assert (app_line["logger"], app_line["message"]) == ("other", "from the app")
+    assert (library["logger"], library["message"]) == ("a.library", "from a library")
+    assert (python["logger"], python["level"]) == ("py.warnings", "WARNING")
+
+
+def test_extra_fields_are_kept_and_replace_nothing(lines: Lines) -> None:
+    LIBRARY.info("paid", extra={"order": 7, "tags": ["a"], "level": "forged", "logger": "forged"})
+    (line,) = lines()
+    del line["timestamp"]
+    assert line == {
+        "level": "INFO",
+        "message": "paid",
+        "logger": "a.library",
+        "order": 7,
+        "tags": ["a"],
+    }
+
+
+CIRCLE: dict[str, Any] = {}
+CIRCLE["circle"] = CIRCLE
+
+
+@pytest.mark.parametrize(
+    ("value", "logged"),
+    [
+        (Decimal("1.10"), "1.10"),
+        (math.nan, "nan"),
+        ({(1, 2): 3}, "{(1, 2): 3}"),
+        (CIRCLE, "{'circle': {...}}"),
+    ],
+)
+def test_a_field_that_json_cannot_hold_is_written_as_text(
+    lines: Lines, value: Any, logged: str
+) -> None:
+    LIBRARY.info("a message", extra={"field": value})
+    (line,) = lines()
+    assert (line["message"], line["field"]) == ("a message", logged)
+
+
+def test_arguments_that_do_not_fit_are_shown_beside_the_message(lines: Lines) -> None:
+    configure_logs()  # without pytest's own handler, which raises
+    app = app_with(lambda: LIBRARY.info("%d", "no number"))
+    assert app(proxy_event("/"), None)["statusCode"] == 200
+    mistaken, request = lines()
+    assert mistaken["message"] == "'%d' % ('no number',)"
     assert request["status"] == 200
+
+
+class Unprintable:
+    """An object that has no text."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError
+
+
+def test_nothing_that_is_logged_fails_a_request(lines: Lines) -> None:
+    configure_logs()  # without pytest's own handler, which raises
+    app = app_with(lambda: LIBRARY.info("a message", extra={"field": Unprintable()}))
+    assert app(proxy_event("/"), None)["statusCode"] == 200
+
+
+def test_an_exception_that_is_none_has_no_traceback(lines: Lines) -> None:
+    LIBRARY.exception("no exception")
+    (line,) = lines()
+    assert set(line) == {"timestamp", "level", "message", "logger"}
 
 
 @given(st.text(), st.text(), st.text())
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_client_can_neither_break_nor_forge_a_line(
-    capsys: Capture, header: str, query: str, request_id: str
+    lines: Lines, header: str, query: str, request_id: str
 ) -> None:
     sent: dict[str, Any] = {
         "headers": {"User-Agent": header, "X-Forwarded-For": header},
@@ -77,26 +203,51 @@ def test_a_client_can_neither_break_nor_forge_a_line(
         "multiValueQueryStringParameters": {query: [query]},
         "requestContext": {"resourcePath": "/", "httpMethod": "GET", "requestId": request_id},
     }
-    app(proxy_event("/", **sent), None)
-    (line,) = lines(capsys)
-    assert list(line) == ["level", "requestId", "method", "path", "status", "durationMs"]
-    assert [line["requestId"], line["method"], line["path"]] == [request_id, "GET", "/"]
+    app_with(lambda: LIBRARY.warning(header))(proxy_event("/", **sent), None)
+    warning, request = lines()
+    assert (warning["message"], warning["logger"]) == (header, "a.library")
+    assert (request["method"], request["path"], request["requestId"]) == ("GET", "/", None)
 
 
-def test_the_level_is_a_setting(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("LOG_LEVEL", "ERROR")
-    failing_app()(proxy_event("/"), None)
-    assert [line["level"] for line in lines(capsys)] == ["ERROR"]
+@pytest.mark.parametrize(
+    ("level", "logged"),
+    [
+        ("DEBUG", ["debug", "info", "error"]),
+        ("info", ["info", "error"]),
+        ("ERROR", ["error"]),
+    ],
+)
+def test_the_level_is_a_setting(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, level: str, logged: list[str]
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", level)
+    configure_logs()
+    for name in ("debug", "info", "error"):
+        getattr(LIBRARY, name)(name)
+    assert [line["message"] for line in lines()] == logged
 
 
-def test_each_stage_sets_a_level_that_exists() -> None:
-    stages = json.loads((REPOSITORY / ".chalice" / "config.json").read_text())["stages"]
-    for stage in stages.values():
-        level = logging.getLevelName(stage["environment_variables"]["LOG_LEVEL"])
-        assert isinstance(level, int)
+@pytest.mark.parametrize(("level", "logged"), [("DEBUG", ["info"]), ("ERROR", [])])
+def test_what_aws_client_logs_of_its_secrets_stays_out(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, level: str, logged: list[str]
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", level)
+    configure_logs()
+    logging.getLogger("botocore.auth").debug("x-amz-security-token")
+    logging.getLogger("botocore.auth").info("info")
+    assert [line["message"] for line in lines()] == logged
 
 
-def test_what_the_app_logs_before_the_first_request_is_json_too(capsys: Capture) -> None:
-    failing_app().log.warning("two\nlines")
-    (line,) = lines(capsys)
-    assert line == {"level": "WARNING", "requestId": None, "message": "two\nlines"}
+@pytest.mark.parametrize("level", ["VERBOSE", "10", ""])
+def test_a_level_that_does_not_exist_is_refused(
+    monkeypatch: pytest.MonkeyPatch, level: str
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", level)
+    with pytest.raises(ValueError, match=f"^LOG_LEVEL is '{level}': choose DEBUG, INFO, "):
+        configure_logs()
+
+
+def test_without_a_level_it_is_info(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("LOG_LEVEL")
+    configure_logs()
+    assert logging.getLogger().level == logging.INFO

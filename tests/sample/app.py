@@ -5,10 +5,11 @@ import os
 from chalice import Response
 
 from chalicelib.express import ExpressApp, like_express
-from chalicelib.logs import log_as_json
+from chalicelib.logs import configure_logs, log_invocation
 
+configure_logs()
 app = ExpressApp(app_name="sample-app", configure_logs=False)
-log_as_json(app)
+app.register_middleware(log_invocation)
 app.register_middleware(like_express, "http")
 
 
