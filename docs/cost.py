@@ -1,7 +1,7 @@
-"""What a month costs: AWS's list prices of us-east-1, March 2026, in US dollars, no free tiers.
+"""What a month costs: AWS's list prices of us-east-1 in US dollars, without free tiers.
 
-The prices: aws.amazon.com/lambda/pricing, /api-gateway/pricing, /cloudwatch/pricing and
-/cloudfront/pricing. Print the tables of docs/scale-and-cost.md with `python -m docs.cost`.
+Print the tables of docs/scale-and-cost.md with `python -m docs.cost`. Prices without another date
+were read in March 2026.
 """
 
 from math import exp, inf
@@ -10,16 +10,20 @@ MILLION = 1e6
 GB = 1e9
 Tiers = tuple[tuple[float, float], ...]  # up to so many, so much for each
 
-# What the service is, as deployed to prod
+# The service, as deployed to prod
 MEMORY_GB = 0.25
-BILLED_SECONDS = 0.002  # a warm invocation, rounded up to whole milliseconds
-INIT_SECONDS = 0.05  # billed too, at a cold start; see benchmarks/results.md
-LOG_BYTES = 700  # our line 160, Lambda's START, END and REPORT 330, API Gateway's access log 210
+BILLED_SECONDS = 0.002  # of a warm invocation, rounded up to whole milliseconds
+INIT_SECONDS = 0.1  # of a cold start, billed too: 80 ms for an empty function, times 1.25
+FUNCTION_LOG_BYTES = 280  # the function's line; of Lambda's own, SystemLogLevel leaves out 330
+ACCESS_LOG_BYTES = 230  # API Gateway's line
 ANSWER_BYTES = 600  # nearly all headers
+ALARMS = 4
 IDLE_SECONDS = 420  # how long Lambda keeps an idle instance: not promised, 5 to 15 minutes are seen
 
+# aws.amazon.com/lambda/pricing
 LAMBDA_REQUEST = 0.20 / MILLION
 LAMBDA_GB_SECOND = 0.0000133334  # arm64
+# aws.amazon.com/api-gateway/pricing
 REST_API: Tiers = (
     (333 * MILLION, 3.50 / MILLION),
     (1000 * MILLION, 2.80 / MILLION),
@@ -27,14 +31,19 @@ REST_API: Tiers = (
     (inf, 1.51 / MILLION),
 )
 HTTP_API: Tiers = ((300 * MILLION, 1.00 / MILLION), (inf, 0.90 / MILLION))
-CLOUDFRONT_REQUEST = 1.00 / MILLION
+# aws.amazon.com/cloudwatch/pricing; the alarm read in November 2026
 LOGS: Tiers = (
     (10_000 * GB, 0.50 / GB),
     (30_000 * GB, 0.25 / GB),
     (50_000 * GB, 0.10 / GB),
     (inf, 0.05 / GB),
 )
+ALARM = 0.10
+# aws.amazon.com/ec2/pricing/on-demand
 TRANSFER: Tiers = ((10_000 * GB, 0.09 / GB), (inf, 0.085 / GB))
+# aws.amazon.com/cloudfront/pricing, read in November 2026; what it takes from AWS is free
+CLOUDFRONT_REQUEST = 1.00 / MILLION
+CLOUDFRONT_TRANSFER: Tiers = ((10_000 * GB, 0.085 / GB), (inf, 0.08 / GB))
 
 
 def tiered(amount: float, tiers: Tiers) -> float:
@@ -47,58 +56,73 @@ def tiered(amount: float, tiers: Tiers) -> float:
 
 
 def compute(requests: float) -> float:
-    """Return what Lambda asks for so many warm invocations."""
+    """Return what Lambda charges for so many warm invocations."""
     return requests * (LAMBDA_REQUEST + BILLED_SECONDS * MEMORY_GB * LAMBDA_GB_SECOND)
 
 
+def logs(requests: float, bytes_each: float) -> float:
+    """Return what CloudWatch charges for the logs of so many requests."""
+    return tiered(requests * bytes_each, LOGS)
+
+
+def transfer(requests: float, tiers: Tiers = TRANSFER) -> float:
+    """Return what so many answers cost on their way to the internet."""
+    return tiered(requests * ANSWER_BYTES, tiers)
+
+
+def function_url(requests: float) -> float:
+    """Return what the function and its log cost, with nothing in front of it."""
+    return compute(requests) + logs(requests, FUNCTION_LOG_BYTES)
+
+
 def cold_share(per_hour: float) -> float:
-    """Return which share of a low, random traffic meets a cold start: nobody came while idle."""
+    """Return the share of a low, random traffic that meets a cold start: nobody came while idle."""
     return exp(-per_hour * IDLE_SECONDS / 3600)
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """Return a table in Markdown, all but the first column to the right."""
+    """Return a table in Markdown, all but the first column aligned to the right."""
     rule = ["---", *("--:" for _ in head[1:])]
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows]) + "\n"
 
 
 def tables() -> str:
     """Return the tables of docs/scale-and-cost.md."""
-    months = {"1 million": 1e6, "100 million": 1e8, "10 billion": 1e10}
     costs, fronts = [], []
-    for name, n in months.items():
-        logs, transfer = tiered(n * LOG_BYTES, LOGS), tiered(n * ANSWER_BYTES, TRANSFER)
-        rest = compute(n) + logs + transfer
-        parts = [compute(n), tiered(n, REST_API), logs, transfer, rest + tiered(n, REST_API)]
-        costs.append([name, f"{n / 30 / 86400:,.1f}", *(f"${part:,.2f}" for part in parts)])
-        cached = n * CLOUDFRONT_REQUEST + transfer + (rest - transfer) / 10
-        totals = [rest + tiered(n, REST_API), rest + tiered(n, HTTP_API), rest, cached]
-        fronts.append([name, *(f"${total:,.2f}" for total in totals)])
+    alarms = ALARMS * ALARM
+    for name, n in {"1 million": 1e6, "100 million": 1e8, "10 billion": 1e10}.items():
+        log = logs(n, FUNCTION_LOG_BYTES + ACCESS_LOG_BYTES)
+        parts = [compute(n), tiered(n, REST_API), log, transfer(n), alarms]
+        costs.append([name, f"{n / 30 / 86400:,.1f}", *dollars(*parts, sum(parts))])
+        behind = compute(n) + log + transfer(n) + alarms
+        cached = n * CLOUDFRONT_REQUEST + transfer(n, CLOUDFRONT_TRANSFER)
+        totals = [
+            behind + tiered(n, REST_API),
+            behind + tiered(n, HTTP_API),
+            function_url(n) + transfer(n) + alarms,
+            function_url(n / 10) + cached + alarms,
+        ]
+        fronts.append([name, *dollars(*totals)])
     cold = [
         [f"{rate:,}", f"{cold_share(rate):.1%}", f"{rate * 720 * cold_share(rate):,.0f}"]
         for rate in (1, 5, 10, 20, 60)
     ]
     one_init = INIT_SECONDS * MEMORY_GB * LAMBDA_GB_SECOND
+    parts_head = ["Lambda", "API Gateway", "logs", "data", "alarms", "total"]
+    fronts_head = ["REST API", "HTTP API", "function URL", "CloudFront, 90 % cached"]
     return "\n".join(
         [
-            table(
-                ["requests a month", "a second", "Lambda", "API Gateway", "logs", "data", "total"],
-                costs,
-            ),
-            table(
-                [
-                    "total with",
-                    "REST API",
-                    "HTTP API",
-                    "function URL",
-                    "CloudFront, 90 % cached",
-                ],
-                fronts,
-            ),
+            table(["requests a month", "a second", *parts_head], costs),
+            table(["total with", *fronts_head], fronts),
             table(["requests an hour", "meet a cold start", "cold starts a month"], cold),
             f"A million cold starts cost ${one_init * MILLION:.2f} of INIT.\n",
         ]
     )
+
+
+def dollars(*amounts: float) -> list[str]:
+    """Return amounts as a table shows them."""
+    return [f"${amount:,.2f}" for amount in amounts]
 
 
 if __name__ == "__main__":

@@ -111,13 +111,13 @@ def test_each_method_is_throttled(project: Project) -> None:
     ]
 
 
-def test_the_access_log_names_the_request_as_aws_and_the_function_do(project: Project) -> None:
+def test_the_access_log_names_a_request_as_the_function_s_log_does(project: Project) -> None:
     log = one(transformed(packaged(project)), "ApiGateway::Stage")["AccessLogSetting"]
     assert log["DestinationArn"] == {"Fn::GetAtt": ["AccessLog", "Arn"]}
     assert json.loads(log["Format"]) == {
         "extendedRequestId": "$context.extendedRequestId",
-        "requestId": "$context.requestId",
-        "lambdaRequestId": "$context.integration.requestId",
+        "requestId": "$context.integration.requestId",
+        "apiRequestId": "$context.requestId",
         "method": "$context.httpMethod",
         "path": "$context.resourcePath",
         "status": "$context.status",
