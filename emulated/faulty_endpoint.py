@@ -1,6 +1,7 @@
-"""An endpoint of AWS that fails after some requests."""
+"""An endpoint of AWS that fails from a certain request on."""
 
 import http.client
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
@@ -11,7 +12,11 @@ from urllib.parse import urlsplit
 
 
 class Fault(Enum):
-    """What happens: a signal to the client, a no of the endpoint's, or it is gone from then on."""
+    """What happens at the request.
+
+    KILLED and CTRL_C: AWS does what it is asked to do, and the client ends before it hears of it.
+    REFUSED and ENDPOINT_DOWN: AWS does nothing, then and from then on.
+    """
 
     KILLED = "killed"
     CTRL_C = "Ctrl-C"
@@ -20,15 +25,16 @@ class Fault(Enum):
 
 
 class Endpoint(ThreadingHTTPServer):
-    """A server that passes requests on to `target` until it has seen `requests` of them."""
+    """A server that passes requests on to `target` until one matches the pattern `request`."""
 
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, target: str, fault: Fault, requests: int) -> None:
+    def __init__(self, target: str, fault: Fault, request: str) -> None:
         super().__init__(("127.0.0.1", 0), Forward)
-        self.target, self.fault, self.requests = urlsplit(target), fault, requests
+        self.target, self.fault, self.request = urlsplit(target), fault, re.compile(request)
         self.url = f"http://127.0.0.1:{self.server_port}"
+        self.failing = False
         self.on_fault: Callable[[], None] = lambda: None
 
     def handle_error(self, *_: Any) -> None:
@@ -44,20 +50,32 @@ class Forward(BaseHTTPRequestHandler):
 
     def forward(self) -> None:
         """Answer as the target does, unless it is time to fail."""
-        self.server.requests -= 1
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        if self.server.requests < 0:
-            self.close_connection = True
-            if self.server.fault is Fault.REFUSED:
-                self.send_error(403)
-            elif self.server.fault is not Fault.ENDPOINT_DOWN:
-                self.server.on_fault()
+        # An operation is named by the path, this header or the start of the body.
+        operation = self.headers.get("X-Amz-Target") or body[:200].decode(errors="replace")
+        if self.server.request.search(f"{self.command} {self.path} {operation}"):
+            self.server.failing = True
+        if not self.server.failing:
+            self.answer(*self.ask_target(body))
             return
+        self.close_connection = True
+        if self.server.fault is Fault.REFUSED:
+            self.send_error(403)
+        elif self.server.fault is not Fault.ENDPOINT_DOWN:
+            self.ask_target(body)
+            self.server.on_fault()
+
+    def ask_target(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
+        """Return what the target answers."""
         connection = http.client.HTTPConnection(self.server.target.netloc, timeout=30)
         connection.request(self.command, self.path, body, dict(self.headers))
         response = connection.getresponse()
         content = response.read()
         connection.close()
+        return response, content
+
+    def answer(self, response: http.client.HTTPResponse, content: bytes) -> None:
+        """Send an answer."""
         self.send_response(response.status)
         for name, value in response.getheaders():
             if name.lower() not in ("content-length", "transfer-encoding", "connection", "date"):
@@ -73,9 +91,9 @@ class Forward(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def faulty_endpoint(target: str, fault: Fault, requests: int) -> Iterator[Endpoint]:
+def faulty_endpoint(target: str, fault: Fault, request: str) -> Iterator[Endpoint]:
     """Serve until the end of the block."""
-    with Endpoint(target, fault, requests) as server:
+    with Endpoint(target, fault, request) as server:
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
         try:
             yield server

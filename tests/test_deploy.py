@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ import requests
 
 from emulated.events import proxy_event
 from emulated.faulty_endpoint import Fault, faulty_endpoint
+from tests.processes import REPOSITORY
 from tests.project import Project, client
 
 
@@ -76,14 +78,10 @@ def test_chalice_alone_deploys_too(project: Project) -> None:
     assert get(project.make("url").strip("\n/")).text == "a sample"
 
 
-# A first deploy is 16 requests: then the role is there, the function, the API, all but its stage.
-@pytest.mark.parametrize("fault", Fault)
-@pytest.mark.parametrize("after", [6, 8, 12, 15])
-def test_a_deploy_that_breaks_off_can_be_run_again(
-    project: Project, fault: Fault, after: int
-) -> None:
-    with faulty_endpoint(project.environment["AWS_ENDPOINT_URL"], fault, after) as endpoint:
-        first = subprocess.Popen(
+def break_off(project: Project, fault: Fault, request: str) -> str:
+    """Deploy, with a fault at a request; return what is printed."""
+    with faulty_endpoint(project.environment["AWS_ENDPOINT_URL"], fault, request) as endpoint:
+        deploy = subprocess.Popen(
             [sys.executable, "-m", "tools.deploy", "deploy", "dev"],
             cwd=project.folder,
             env=project.environment | {"AWS_ENDPOINT_URL": endpoint.url, "AWS_MAX_ATTEMPTS": "1"},
@@ -93,11 +91,30 @@ def test_a_deploy_that_breaks_off_can_be_run_again(
             text=True,
         )
         end = signal.SIGKILL if fault is Fault.KILLED else signal.SIGINT
-        endpoint.on_fault = lambda: os.killpg(first.pid, end)
-        said, _ = first.communicate(timeout=60)
-    assert first.returncode != 0
-    assert "Traceback" not in said
-    assert get(project.deploy()).text == "a sample"
+        endpoint.on_fault = lambda: os.killpg(deploy.pid, end)
+        printed, _ = deploy.communicate(timeout=60)
+    assert deploy.returncode != 0
+    return printed
+
+
+@pytest.mark.parametrize(
+    ("fault", "request_name", "message"),
+    [
+        (Fault.KILLED, "Action=CreateRole", ""),
+        (Fault.KILLED, "POST /2015-03-31/functions ", ""),
+        (Fault.KILLED, "POST /restapis", ""),  # the API is there, and nobody knows its id
+        (Fault.CTRL_C, "POST /restapis/.*/deployments", "Stopped. To go on, run it again."),
+        (Fault.REFUSED, "Action=PutRolePolicy", "AWS refuses: An error occurred (403)"),
+        (Fault.ENDPOINT_DOWN, "POST /2015-03-31/functions/.*/policy", "does not answer"),
+    ],
+)
+def test_a_deploy_that_breaks_off_can_be_run_again(
+    project: Project, fault: Fault, request_name: str, message: str
+) -> None:
+    printed = break_off(project, fault, request_name)
+    assert message in printed
+    assert "Traceback" not in printed
+    assert requests.get(project.deploy(), timeout=60).text == "a sample"
     assert project.left_in_aws() == {"apis": 1, "functions": 1, "roles": 1}
 
 
@@ -163,3 +180,71 @@ def test_what_a_user_can_mend_is_said_in_one_line(
     assert done.returncode == 1
     assert done.stderr.startswith(message)
     assert (done.stdout, done.stderr.count("\n")) == ("", 1)
+
+
+def test_a_function_may_write_the_logs_of_its_stage_and_nothing_else(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project", app=REPOSITORY)
+    project.deploy("prod")
+    role = {"RoleName": f"{project.name}-prod-api_handler"}
+    (policy,) = client("iam").list_role_policies(**role)["PolicyNames"]
+    document = client("iam").get_role_policy(**role, PolicyName=policy)["PolicyDocument"]
+    (statement,) = document["Statement"]
+    assert {action.partition(":")[0] for action in statement["Action"]} == {"logs"}
+    group = f"arn:*:logs:*:*:log-group:/aws/lambda/{project.name}-prod"
+    assert statement["Resource"] == [group, f"{group}:*", f"{group}-*"]
+
+
+# Put where Python runs it at each start, it writes down what AWS is asked to do.
+RECORD = """
+import os
+from botocore.client import BaseClient
+
+call = BaseClient._make_api_call
+
+def recording(self, operation, parameters):
+    service = self.meta.service_model.signing_name
+    method = self.meta.service_model.operation_model(operation).http["method"]
+    name = method if service == "apigateway" else operation.rstrip("0123456789")
+    with open(os.environ["RECORDED"], "a") as file:
+        file.write(f"{service}:{name}\\n")
+    return call(self, operation, parameters)
+
+BaseClient._make_api_call = recording
+"""
+# What needs no statement, and what is no call: IAM asks for it when a function gets its role
+NOT_GRANTED, NOT_CALLED = {"sts:GetCallerIdentity"}, {"iam:PassRole"}
+
+
+def deployer_policy(name: str) -> list[dict[str, Any]]:
+    """Return the statements of one of the two policies for who deploys."""
+    text = (REPOSITORY / ".chalice" / f"deployer-policy-{name}.json").read_text()
+    statements: list[dict[str, Any]] = json.loads(text)["Statement"]
+    return statements
+
+
+def give_role(project: Project) -> None:
+    """Make a role for the functions of dev, and let its deploys make none."""
+    role = client("iam").create_role(RoleName=project.name, AssumeRolePolicyDocument="{}")
+    given = {"manage_iam_role": False, "iam_role_arn": role["Role"]["Arn"]}
+    settings = json.dumps(given)[1:-1]
+    project.change('"dev": {', f'"dev": {{{settings}, ', ".chalice/config.json")
+
+
+@pytest.mark.parametrize("policy", ["makes-roles", "given-role"])
+def test_a_deployer_may_do_what_a_deploy_does_and_nothing_else(
+    project: Project, tmp_path: Path, policy: str
+) -> None:
+    if policy == "given-role":
+        give_role(project)
+    (tmp_path / "sitecustomize.py").write_text(RECORD)
+    recorded = {"PYTHONPATH": str(tmp_path), "RECORDED": str(tmp_path / "recorded")}
+    project.make("deploy", **recorded)
+    project.change('"stage": "dev"', '"team": "blue"', ".chalice/config.json")
+    for command in ("deploy", "url", "logs", "delete"):
+        project.make(command, **recorded)
+    called = set((tmp_path / "recorded").read_text().split())
+    actions = [statement["Action"] for statement in deployer_policy(policy)]
+    granted = {
+        name for action in actions for name in ([action] if isinstance(action, str) else action)
+    }
+    assert granted == called - NOT_GRANTED | NOT_CALLED

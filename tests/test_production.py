@@ -304,7 +304,8 @@ def test_a_stack_whose_alarms_would_reach_nobody_is_refused(
 def test_the_bootstrap_stack_trusts_one_repository_s_environments_and_keeps_the_packages() -> None:
     template, _ = decode(str(BOOTSTRAP))
     del template["Resources"]["OidcProvider"]  # MiniStack has no such type
-    deployer_policy = (REPOSITORY / ".chalice" / "deployer-policy.json").read_text(encoding="utf-8")
+    path = REPOSITORY / ".chalice" / "deployer-policy-makes-roles.json"
+    deployer_policy = path.read_text(encoding="utf-8")
     outputs = deploy_stack(
         "hello-chalice-bootstrap",
         json.dumps(template),
@@ -340,48 +341,3 @@ def test_only_jobs_that_call_aws_can_ask_for_credentials_and_prod_runs_no_code_o
     assert asking == calling == {"dev", "prod"}
     assert not any("checkout" in step.get("uses", "") for step in jobs["prod"]["steps"])
     assert jobs["prod"]["needs"] == ["package", "dev"]
-
-
-def test_the_deployed_role_may_write_its_own_log_and_nothing_else(project: Project) -> None:
-    project.deploy("prod")
-    role = f"{project.name}-prod-api_handler"
-    (policy,) = client("iam").list_role_policies(RoleName=role)["PolicyNames"]
-    document = client("iam").get_role_policy(RoleName=role, PolicyName=policy)["PolicyDocument"]
-    (statement,) = document["Statement"]
-    group = f"arn:*:logs:*:*:log-group:/aws/lambda/{project.name}-prod"
-    assert statement["Resource"] == [group, f"{group}:*", f"{group}-*"]
-
-
-RECORD = """
-import os
-from botocore.client import BaseClient
-
-call = BaseClient._make_api_call
-
-def recording(self, operation, parameters):
-    service = self.meta.service_model.signing_name
-    method = self.meta.service_model.operation_model(operation).http["method"]
-    name = method if service == "apigateway" else operation.rstrip("0123456789")
-    with open(os.environ["RECORDED"], "a") as file:
-        file.write(f"{service}:{name}\\n")
-    return call(self, operation, parameters)
-
-BaseClient._make_api_call = recording
-"""
-
-
-def test_the_deployer_may_do_what_a_deploy_does_and_nothing_else(
-    project: Project, tmp_path: Path
-) -> None:
-    (tmp_path / "sitecustomize.py").write_text(RECORD)
-    recorded = {"PYTHONPATH": str(tmp_path), "RECORDED": str(tmp_path / "recorded")}
-    project.make("deploy", **recorded)
-    project.change('"stage": "dev"', '"team": "blue"', ".chalice/config.json")
-    for command in ("deploy", "url", "logs", "delete"):
-        project.make(command, **recorded)
-    called = set((tmp_path / "recorded").read_text().split())
-    policy = json.loads((REPOSITORY / ".chalice" / "deployer-policy.json").read_text())
-    allowed = [it["Action"] for it in policy["Statement"]]
-    granted = {it for action in allowed for it in ([action] if isinstance(action, str) else action)}
-    # No call of its own: IAM asks for it when a function gets its role.
-    assert granted == called | {"iam:PassRole"}

@@ -13,6 +13,7 @@ from chalice.package import TemplateDeepMerger
 from chalice.utils import OSUtils
 from click import Abort
 
+from tools.aws import explain
 from tools.template import merge_for_each_function
 
 # Errors of these, and those that Python raises for bad values and files, tell users what is wrong.
@@ -73,4 +74,4 @@ def run_chalice(staged: Path, command: str, stage: str, *arguments: str) -> None
         package = type(error).__module__.partition(".")[0]
         if not (package in EXPECTED or isinstance(error, OSError | RuntimeError | ValueError)):
             raise
-        sys.exit(str(error))
+        sys.exit(explain(error) or str(error))

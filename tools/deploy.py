@@ -1,138 +1,131 @@
-"""`make deploy`, `url`, `logs` and `delete`: `chalice`, after a look whether it can succeed.
+"""`make deploy`, `url`, `logs` and `delete`, in the AWS that the environment means."""
 
-AWS is what the environment says: an account, or the emulated one when `AWS_ENDPOINT_URL` is set.
-"""
-
+import io
 import json
 import os
 import re
-import subprocess
+import signal
 import sys
-from collections.abc import Iterator
-from typing import Any
+import time
+from contextlib import redirect_stdout
+from pathlib import Path
 
-from botocore.config import Config
-from botocore.exceptions import (
-    BotoCoreError,
-    ClientError,
-    HTTPClientError,
-    NoCredentialsError,
-    NoRegionError,
-)
-from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.config import Config as ClientConfig
 from botocore.session import Session
+from chalice.awsclient import TypedAWSClient
+from chalice.config import Config
+from chalice.logs import LogEventGenerator, LogRetrieveOptions, LogRetriever, display_logs
 
-from tools.package import PROJECT, settings
+from tools import package
+from tools.aws import emulator_of, errors_in_one_line
+from tools.lock import lock
+from tools.recovery import Resource, StageInAws
+from tools.settings import PROJECT, settings
 
-ENDPOINT = os.environ.get("AWS_ENDPOINT_URL", "").rstrip("/")
-# The emulated AWS has its own, lest an account's be overwritten.
-RECORDS = PROJECT / ("build/emulated" if ENDPOINT else ".chalice/deployed")
+
+class EmulatedAddresses(io.StringIO):
+    """Prints what is written to it, with the addresses that an emulated API has."""
+
+    def __init__(self, emulator: str) -> None:
+        super().__init__()
+        self.emulator, self.stdout = emulator, sys.stdout
+
+    def write(self, text: str) -> int:
+        """Print a text: AWS's https://API.execute-api.REGION.amazonaws.com is not there."""
+        address = rf"{self.emulator}/_aws/execute-api/\1"
+        return self.stdout.write(re.sub(r"https://(\w+)\.execute-api\.[^/]+", address, text))
 
 
-def resources_in_aws(session: Session, stage: str, known_api: str | None) -> Iterator[Any]:
-    """Yield what a stage has in AWS, as Chalice's records have it.
-
-    A deploy that is killed leaves no record, and the next one would make a second API beside the
-    first: Chalice finds role and function by their names, but an API by its record alone.
-    """
-    config = settings(stage)
-    name = f"{config['app_name']}-{stage}"
-    # The one that needs a region first: without one, iam would go to AWS itself.
-    apis, functions, iam = (session.create_client(it) for it in ("apigateway", "lambda", "iam"))
+def read_record(path: Path) -> list[Resource]:
+    """Return the resources of Chalice's record, none if there is no record or not all of one."""
     try:
-        role = iam.get_role(RoleName=f"{name}-api_handler")["Role"]
-        yield {
-            "name": "api_handler_role",
-            "resource_type": "iam_role",
-            "role_name": role["RoleName"],
-            "role_arn": role["Arn"],
-        }
-    except iam.exceptions.NoSuchEntityException:
-        pass
-    try:
-        arn = functions.get_function(FunctionName=name)["Configuration"]["FunctionArn"]
-        yield {"name": "api_handler", "resource_type": "lambda_function", "lambda_arn": arn}
-    except functions.exceptions.ResourceNotFoundException:
-        pass
-    found = [
-        api["id"]
-        for page in apis.get_paginator("get_rest_apis").paginate()
-        for api in page["items"]
-        if api["name"] == config["app_name"]
-        and f":function:{name}/" in str(apis.get_resources(restApiId=api["id"], embed=["methods"]))
-    ]
-    if found:
-        api_id = known_api if known_api in found else found[0]
-        region = session.get_config_variable("region")
-        domain = "amazonaws.com.cn" if region.startswith("cn-") else "amazonaws.com"
-        path = config["stages"][stage]["api_gateway_stage"]
-        url = f"https://{api_id}.execute-api.{region}.{domain}/{path}/"
-        api = {"rest_api_id": api_id, "rest_api_url": url}
-        yield {"name": "rest_api", "resource_type": "rest_api"} | api
-        if len(found) > 1:
-            print("Several APIs call this function:", *found, f"- taking {api_id}", file=sys.stderr)
+        resources: list[Resource] = json.loads(path.read_text(encoding="utf-8"))["resources"]
+        return resources
+    except (FileNotFoundError, ValueError, KeyError):
+        return []
 
 
-def recover_record(session: Session, stage: str) -> None:
-    """Make Chalice's record of a stage say what AWS has of it."""
-    path = RECORDS / f"{stage}.json"
-    record = json.loads(path.read_text()) if path.exists() else {"resources": []}
-    known = {resource["name"]: resource for resource in record["resources"]}
-    api_id = known.get("rest_api", {}).get("rest_api_id")
-    for name in ("api_handler_role", "api_handler", "rest_api"):
-        known.pop(name, None)
-    known |= {resource["name"]: resource for resource in resources_in_aws(session, stage, api_id)}
-    record |= {"resources": [*known.values()], "schema_version": "2.0", "backend": "api"}
+def recover_record(path: Path, stage: StageInAws) -> list[Resource]:
+    """Make Chalice's record say what AWS has, and return that."""
+    older = read_record(path)
+    for name in (item["lambda_arn"].rpartition(":")[2] for item in older if "lambda_arn" in item):
+        if not f"{name}-".startswith(f"{stage.name}-"):
+            sys.exit(
+                f"{path.relative_to(PROJECT)} is about {name}, an older name of the app: run "
+                "`make delete` under that name first, or remove the file to leave that as it is."
+            )
+    resources = list(stage.resources(older))
+    if not stage.deleting:
+        resources += [item for item in older if item["resource_type"] == "sns_event"]
+    record = {"resources": resources, "schema_version": "2.0", "backend": "api"}
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(record, indent=2))
+    complete = path.with_suffix(".new")
+    complete.write_text(json.dumps(record, indent=2), encoding="utf-8")
+    complete.replace(path)
+    return resources
 
 
-def prepare(stage: str) -> None:
-    """Recover the record; end the program, with one line that says what to do, if AWS is not there.
+def show_logs(stage: StageInAws) -> None:
+    """Print the last ten minutes of each function, a stack's included."""
+    events = LogEventGenerator(TypedAWSClient(Session()))
+    stack_functions = [function for stack in stage.stacks.values() for function in stack]
+    for function in [*stage.functions.values(), *stack_functions]:
+        group = f"/aws/lambda/{function['FunctionName']}"
+        group = function.get("LoggingConfig", {}).get("LogGroup", group)
+        print(f"{group}:")
+        options = LogRetrieveOptions.create(since="10m")
+        display_logs(LogRetriever(events, group), sys.stdout, options)
 
-    An expired token, a wrong region or a machine that is offline shows here, before anything is
-    made, and at once: botocore's clients would try again for a minute.
-    """
-    try:
+
+def check_deleted(record: Path, config: Config, session: Session) -> None:
+    """Say what is left in AWS after `chalice delete`: a failure unless it is only the logs."""
+    for _ in range(5):  # AWS may list for a moment what it has deleted
+        left = recover_record(record, StageInAws(config, session, deleting=True))
+        if not left:
+            print("Nothing of it is left in AWS but the logs.")
+            return
+        time.sleep(2)
+    names = ", ".join(item["name"] for item in left)
+    sys.exit(f"Still in AWS: {names}. To go on, run it again.")
+
+
+def main(command: str, stage_name: str) -> None:
+    """Run a command for a stage; end the program with one line if something is in the way."""
+    config = settings(stage_name)
+    deleting = command == "delete"
+    signal.signal(signal.SIGINT, lambda *_: sys.exit("Stopped. To go on, run it again."))
+    with errors_in_one_line(), lock(stage_name):
         session = Session()
-        once = Config(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
-        session.set_default_client_config(once)
-        recover_record(session, stage)
-    except NoRegionError:
-        sys.exit("No region is set: choose one, AWS_DEFAULT_REGION=us-east-1 say.")
-    except NoCredentialsError:
-        sys.exit(
-            "No AWS credentials are set: run `aws configure`, or try `make deploy AWS=emulated`."
-        )
-    except (HTTPClientError, NoConnectionError):
-        hint = "is `make emulator` running?" if ENDPOINT else "are you online?"
-        sys.exit(f"{ENDPOINT or 'AWS'} does not answer: {hint}")
-    except ClientError as error:
-        sys.exit(f"AWS refuses: {error}")
-    except (BotoCoreError, ValueError) as error:
-        sys.exit(f"The AWS settings are not usable: {error}")
-
-
-def main(command: str, stage: str) -> int:
-    """Run a command of `chalice` for a stage; return its exit code."""
-    settings(stage)
-    prepare(stage)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tools.package", str(RECORDS), command, stage],
-        stdin=subprocess.DEVNULL,  # an import of Chalice's asks the terminal what it can
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout
-    address = rf"{ENDPOINT}/_aws/execute-api/\1"
-    for line in process.stdout:
-        shown = re.sub(r"https://(\w+)\.execute-api\.[^/]+", address, line) if ENDPOINT else line
-        print(shown, end="", flush=True)
-    return process.wait()
+        emulator = emulator_of(session)
+        if emulator:
+            os.environ["AWS_ENDPOINT_URL"] = emulator
+        # Is there an AWS? Once and at once, where botocore would try again for a minute
+        once = ClientConfig(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
+        session.create_client("sts", config=once).get_caller_identity()
+        records = PROJECT / ("build/emulated" if emulator else ".chalice/deployed")
+        record = records / f"{stage_name}.json"
+        stage = StageInAws(config, session, deleting)
+        if stage.stacks and command != "logs" and (command == "deploy" or not stage.functions):
+            sys.exit(
+                f"STAGE={stage_name} is the CloudFormation stack {', '.join(stage.stacks)}: "
+                "use `aws cloudformation` deploy, describe-stacks and delete-stack for it."
+            )
+        resources = recover_record(record, stage)
+        for note in stage.notes:
+            print(note, file=sys.stderr)
+        with redirect_stdout(EmulatedAddresses(emulator) if emulator else sys.stdout):
+            if command in ("deploy", "delete"):
+                package.main(str(records), command, stage_name)
+            if command == "delete":
+                check_deleted(record, config, session)
+            if command in ("url", "logs") and not (stage.functions or stage.stacks):
+                sys.exit(f"{stage.name} is not deployed: run `make deploy STAGE={stage_name}`.")
+            if command == "url":
+                urls = [item[key] for item in resources for key in item if key.endswith("_url")]
+                print(*urls, sep="\n")
+            if command == "logs":
+                show_logs(stage)
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(*sys.argv[1:]))
-    except KeyboardInterrupt:
-        sys.exit("Stopped. Run it again, and it goes on from there.")
+    main(*sys.argv[1:])

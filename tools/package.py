@@ -13,37 +13,24 @@ from collections.abc import Iterator
 from importlib.metadata import distribution
 from pathlib import Path
 from types import ModuleType
-from typing import Any
+
+from chalice.config import Config
 
 from tools.imports import advice, missing_imports, module_names
 from tools.requirements import add_requirements
+from tools.settings import PROJECT, check_policies, settings
 
-PROJECT = Path(__file__).parent.parent
 APP = ("app.py", "chalicelib", "vendor")  # what Chalice packages, `vendor` at the top
 
 
-def settings(stage: str) -> dict[str, Any]:
-    """Return the settings of `.chalice/config.json`; end the program unless `stage` is in it."""
-    try:
-        text = (PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8")
-        config: dict[str, Any] = json.loads(text)
-    except (OSError, ValueError) as error:
-        sys.exit(f".chalice/config.json cannot be read: {error}")
-    stages = config.get("stages", {})
-    if stage not in stages:
-        sys.exit(f"STAGE={stage} is not in .chalice/config.json: choose {' or '.join(stages)}.")
-    return config
-
-
-def architecture(config: dict[str, Any], stage: str) -> str | None:
+def architecture(config: Config) -> str | None:
     """Return the architecture that Lambda has, as configured, or None for the emulated AWS.
 
     That runs functions on this machine.
     """
     if os.environ.get("AWS_ENDPOINT_URL"):
         return None
-    configured = {"lambda_architecture": "x86_64"} | config | config["stages"][stage]
-    return str(configured["lambda_architecture"])
+    return config.lambda_architecture
 
 
 def files_below(folder: Path, *above: Path) -> Iterator[Path]:
@@ -172,22 +159,30 @@ def add_bytecode(sources: dict[str, Path], root: Path) -> None:
     )
 
 
+def commands() -> ModuleType:
+    """Import what runs Chalice's commands: half a second that a refusal need not take."""
+    # To import this asks the terminal for its colors, and waits ten seconds for one that does not
+    # answer. Only `chalice new-project` uses it.
+    sys.modules["inquirer"] = ModuleType("inquirer")
+    from tools import commands
+
+    return commands
+
+
 def main(records: str, command: str, stage: str, *arguments: str) -> None:
     """Run a command of `chalice` on the copy, and end the program as it does."""
     config = settings(stage)
+    if command in ("deploy", "package"):
+        check_policies(config)
     staged = PROJECT / "build" / stage
     stage_project(staged, PROJECT / records)
     if command in ("deploy", "package"):
-        add_requirements(PROJECT, staged, architecture(config, stage))
+        add_requirements(PROJECT, staged, architecture(config))
         files = packaged_files(staged)
         check_imports(files)
         modules = {path: file for path, file in files.items() if file.suffix == ".py"}
         add_bytecode(modules, staged / "vendor")  # which Chalice copies to the zip's root
-    # To import this asks the terminal for its colors, and waits ten seconds for one that does not
-    # answer. Only `chalice new-project` uses it.
-    sys.modules["inquirer"] = ModuleType("inquirer")
-    from tools.commands import run_chalice
-
+    run_chalice = commands().run_chalice
     if command != "package":
         run_chalice(staged, command, stage, *arguments)
         return
@@ -197,7 +192,7 @@ def main(records: str, command: str, stage: str, *arguments: str) -> None:
     options = ["--merge-template", str(template)] if template.exists() else []
     if options:
         text = template.read_text(encoding="utf-8")
-        name = f"{config['app_name']}-{stage}"
+        name = f"{config.app_name}-{stage}"
         template.write_text(text.replace("APP-STAGE", name), encoding="utf-8")
     run_chalice(staged, command, stage, *options, str(staged / "out"))
     folder.mkdir(parents=True, exist_ok=True)

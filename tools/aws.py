@@ -1,0 +1,84 @@
+"""The AWS that the environment means: an account's or an emulated one, and its errors."""
+
+import errno
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+from botocore.config import Config
+from botocore.exceptions import (
+    BotoCoreError,
+    ClientError,
+    HTTPClientError,
+    InvalidConfigError,
+    NoCredentialsError,
+    NoRegionError,
+    PartialCredentialsError,
+    ProxyConnectionError,
+    SSLError,
+    SSOError,
+    TokenRetrievalError,
+)
+from botocore.exceptions import ConnectionError as NoConnectionError
+from botocore.parsers import ResponseParserError
+from botocore.session import Session
+from chalice.awsclient import AWSClientError
+
+# What is said of an error. The first row that fits counts.
+EXPLANATIONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
+    ((NoRegionError,), "No region is set: choose one, for example AWS_DEFAULT_REGION=us-east-1."),
+    (
+        (NoCredentialsError, PartialCredentialsError),
+        "No AWS credentials are set: run `aws configure`, or try `make deploy AWS=emulated`.",
+    ),
+    ((SSOError, TokenRetrievalError), "The AWS login is not valid: run `aws sso login`. {error}"),
+    ((SSLError, ProxyConnectionError), "AWS cannot be reached: {error}"),
+    ((HTTPClientError, NoConnectionError), "{place} does not answer: {hint}"),
+    ((ResponseParserError,), "{place} does not answer as AWS does: is it another server?"),
+    ((ClientError,), "AWS refuses: {error}"),
+    ((AWSClientError,), "The deployment fails: {error}"),
+    ((BotoCoreError,), "The AWS settings are not usable: {error}"),
+)
+# Of the errors of files, those that are the machine's and not the app's
+MACHINE = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
+
+
+def explain(error: Exception) -> str | None:
+    """Return the line that says what to do about an error, or None if it has none."""
+    error = getattr(error, "original_error", error)  # Chalice wraps what AWS said
+    emulator = os.environ.get("AWS_ENDPOINT_URL")
+    hint = "is `make emulator` running?" if emulator else "are you online?"
+    for kinds, line in EXPLANATIONS:
+        if isinstance(error, kinds):
+            line = line.format(error=error, place=emulator or "AWS", hint=hint)
+            return " ".join(line.split())
+    return str(error) if isinstance(error, OSError) and error.errno in MACHINE else None
+
+
+@contextmanager
+def errors_in_one_line() -> Iterator[None]:
+    """End the program with a line that says what to do, if an error in the block has one."""
+    try:
+        yield
+    except Exception as error:
+        line = explain(error)
+        if line is None:
+            raise
+        sys.exit(line)
+
+
+def emulator_of(session: Session) -> str:
+    """Return the address of the emulated AWS that a session talks to, or "" if it is an account.
+
+    botocore knows it, from AWS_ENDPOINT_URL, a service's own variable or `~/.aws/config`.
+    """
+    ignored = Config(ignore_configured_endpoint_urls=True)
+    default = session.create_client("apigateway", config=ignored).meta.endpoint_url
+    try:
+        endpoint: str = session.create_client("apigateway").meta.endpoint_url
+    except ValueError as error:  # such as "Invalid endpoint: 127.0.0.1:4566"
+        raise InvalidConfigError(error_msg=error) from error
+    domain = default.split(".", 2)[2]  # such as amazonaws.com
+    return "" if str(urlsplit(endpoint).hostname).endswith(domain) else endpoint.rstrip("/")

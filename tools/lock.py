@@ -1,0 +1,22 @@
+"""One command at a time for each stage."""
+
+import fcntl
+import sys
+from typing import IO
+
+from tools.settings import PROJECT
+
+
+def lock(stage: str) -> IO[str]:
+    """Return a file that is locked until it is closed; end the program if another one has it.
+
+    Two commands would write the same `build/STAGE`, and two deploys could make two APIs.
+    """
+    path = PROJECT / "build" / f"{stage}.lock"
+    path.parent.mkdir(exist_ok=True)
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit(f"Another command is at work on {stage}: try again when it has ended.")
+    return file
