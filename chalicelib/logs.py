@@ -67,8 +67,8 @@ def json_line(record: logging.LogRecord) -> str:
         fields["errorType"] = record.exc_info[0].__name__
         fields["errorMessage"] = str(record.exc_info[1])
         fields["stackTrace"] = "".join(traceback.format_exception(*record.exc_info)).splitlines()
-    fields = {**vars(record), **fields}
-    fields = {name: fields[name] for name in fields if name not in ATTRIBUTES}
+    extra = {name: value for name, value in vars(record).items() if name not in ATTRIBUTES}
+    fields = {**fields, **extra, **fields}  # in this order, and nothing forged
     try:
         return dumps(fields, default=str, allow_nan=False)
     except (TypeError, ValueError):  # a key that is no text, NaN, or a circle
@@ -85,9 +85,11 @@ def log_invocation(event: Any, get_response: Callable[[Any], Any]) -> Any:
     request = event if isinstance(event, Request) else None
     context = request.lambda_context if request else getattr(event, "context", None)
     # They stay until the next event: Chalice logs what a middleware raises after this returns.
-    current.ids = {"requestId": getattr(context, "aws_request_id", None)}
-    if request:
-        current.ids["extendedRequestId"] = request.context.get("extendedRequestId")
+    ids = {
+        "requestId": getattr(context, "aws_request_id", None),
+        "extendedRequestId": request.context.get("extendedRequestId") if request else None,
+    }
+    current.ids = {name: value for name, value in ids.items() if value}
     start, status = perf_counter(), 500
     try:
         response = get_response(event)

@@ -1,5 +1,6 @@
 """Chalice's commands, run on the copy of the project that `tools/package.py` makes."""
 
+import logging
 import os
 import sys
 import traceback
@@ -65,6 +66,7 @@ def run_chalice(staged: Path, command: str, stage: str, *arguments: str) -> None
     OSUtils.walk = sorted_walk  # type: ignore[method-assign, assignment]
     OSUtils.stat = readable_stat  # type: ignore[method-assign, assignment]
     sys.dont_write_bytecode = True  # Chalice imports the app before it packages it
+    logging.disable()  # the app's log would show what Chalice and AWS's client do
     command_line = ["--project-dir", str(staged), command, "--stage", stage, *arguments]
     try:
         chalice.cli.cli(command_line, obj={}, standalone_mode=False)
