@@ -8,7 +8,8 @@ import signal
 import sys
 import uuid
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from email.message import Message
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -16,15 +17,17 @@ from typing import Any, NamedTuple
 
 import pytest
 from botocore.session import Session
+from chalice.test import Client, HTTPResponse
 
 from emulated.events import proxy_event
 from emulated.lambda_environment import lambda_python
 from emulated.runtime_api import booted_python
+from tests.echo.app import PNG, app
 from tests.processes import REPOSITORY, free_port, is_listening, serving, wait_until
-from tests.project import Project, client
+from tests.project import Project, client, copy
 from tests.replies import Reply, send
 
-ECHO = REPOSITORY / "tests" / "echo" / "function.py"
+ECHO = REPOSITORY / "tests" / "echo"
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 
@@ -35,7 +38,9 @@ class Echo(NamedTuple):
     url: str
 
 
-def deploy_echo(endpoint: str, code: str = ECHO.read_text(encoding="utf-8")) -> Echo:
+def deploy_echo(
+    endpoint: str, code: str = (ECHO / "function.py").read_text(encoding="utf-8")
+) -> Echo:
     """Deploy the function that echoes, without Chalice."""
     name, package = f"echo-{uuid.uuid4().hex[:8]}", io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
@@ -258,6 +263,98 @@ def test_an_unknown_path_or_method_is_forbidden(
     assert (authorization or "Missing Authentication Token") in message
 
 
+IN_PROCESS, MAKE_RUN, EMULATED_AWS = "in process", "make run", "emulated AWS"
+HTML, JSON = "text/html; charset=utf-8", "application/json; charset=utf-8"
+BYTES = bytes(range(256))
+PREFLIGHT = {
+    "Access-Control-Allow-Origin": "*",
+    "Access-Control-Allow-Methods": "GET,HEAD,OPTIONS",
+    "Access-Control-Allow-Headers": "Authorization,Content-Type,X-Amz-Date,X-Amz-Security-Token,"
+    "X-Api-Key",
+}
+
+
+PLACES = [
+    pytest.param(place, marks=pytest.mark.xdist_group(f"echo {place}"))
+    for place in (IN_PROCESS, MAKE_RUN, EMULATED_AWS)
+]
+
+
+@pytest.fixture(scope="module", params=PLACES)
+def ask(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[..., Reply]]:
+    """Sends a request to the app in tests/echo: takes a method, a path, headers and a body."""
+    project = Project(tmp_path_factory.mktemp("echo") / "project")
+    copy(ECHO / "app.py", project.folder / "app.py")
+    if request.param == IN_PROCESS:
+        yield lambda method, path, headers, body: Reply(
+            *in_process(Client(app).http.request(method, path, headers, body))
+        )
+    elif request.param == MAKE_RUN:
+        port = free_port()
+        with serving([sys.executable, "-m", "tools.run", str(port)], port, project.folder):
+            yield lambda method, path, *more: send(method, f"http://127.0.0.1:{port}{path}", *more)
+    else:
+        url = project.deploy()
+        yield lambda method, path, *more: send(method, url + path, *more)
+
+
+def in_process(response: HTTPResponse) -> tuple[int, Message, bytes]:
+    """Return the parts of an answer that a server did not touch."""
+    headers = Message()
+    for name, value in response.headers.items():
+        headers[name] = value
+    return response.status_code, headers, response.body
+
+
+@pytest.mark.parametrize(
+    ("request_line", "headers", "status", "answer_headers", "body"),
+    [
+        ("GET /png", {"Accept": "image/png"}, 200, {"Content-Type": "image/png"}, PNG),
+        ("GET /hello/J%C3%BCrgen", {}, 200, {"Content-Type": HTML}, "Hello, Jürgen!".encode()),
+        ("GET /hello/a%2Fb%20c+d", {}, 200, {"Content-Type": HTML}, b"Hello, a/b c+d!"),
+        ("GET /json", {}, 200, {"Content-Type": JSON}, '{"name":"Jürgen","한":[1,null]}'.encode()),
+        (
+            "GET /json",
+            {"Origin": "https://example.com"},
+            200,
+            {"Access-Control-Allow-Origin": "*"},
+            None,
+        ),
+        ("GET /redirect", {}, 302, {"Location": "/hello/you", "Content-Type": HTML}, b""),
+    ],
+)
+def test_an_answer_is_the_same_in_process_by_make_run_and_in_the_emulated_aws(
+    ask: Callable[..., Reply],
+    request_line: str,
+    headers: dict[str, str],
+    status: int,
+    answer_headers: dict[str, str],
+    body: bytes | None,
+) -> None:
+    reply = ask(*request_line.split(), headers, b"")
+    assert reply.status == status
+    assert {name: reply.headers[name] for name in answer_headers} == answer_headers
+    assert body in (None, reply.body)
+
+
+def test_bytes_pass_in_process_by_make_run_and_in_the_emulated_aws(
+    ask: Callable[..., Reply],
+) -> None:
+    octets = {"Content-Type": "application/octet-stream", "Accept": "application/octet-stream"}
+    assert ask("POST", "/upload", octets, BYTES).body == BYTES
+
+
+@pytest.mark.parametrize("ask", PLACES[1:], indirect=True)  # in process, no server answers it
+def test_a_preflight_is_answered_by_make_run_and_in_the_emulated_aws(
+    ask: Callable[..., Reply],
+) -> None:
+    reply = ask("OPTIONS", "/json", {"Origin": "https://example.com"}, b"")
+    assert reply.status == 200
+    assert {name: reply.headers[name] for name in PREFLIGHT} == PREFLIGHT
+
+
 AUTHORIZER = """
 from chalice import AuthResponse
 
@@ -307,7 +404,7 @@ def test_under_the_runtime_api_a_function_sees_what_lambda_gives_it(
 ) -> None:
     for name, value in OURS.items():
         monkeypatch.setenv(name, value)
-    with booted_python(ECHO.parent, lambda_python(tmp_path), "function.handler") as function:
+    with booted_python(ECHO, lambda_python(tmp_path), "function.handler") as function:
         _, answer = function.invoke(proxy_event("/"))
     check_environment(json.loads(answer["body"]))
 
