@@ -8,7 +8,7 @@ from tests.processes import REPOSITORY
 
 # What is let through. Anything else might change what is tested or where it writes: with the
 # GIT_DIR of a hook, the tests' own `git add` would change the user's repository.
-KEPT = ("PATH", "LANG", "TERM", "TMPDIR", "PYENV_", "PYTEST_")
+KEPT = ("PATH", "LANG", "TERM", "TMPDIR", "PYENV_")
 
 
 def clean_environment(machine: Mapping[str, str], endpoint: str, home: str) -> dict[str, str]:
