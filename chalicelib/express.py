@@ -23,6 +23,8 @@ except ImportError:  # a Python that was built without it
 class ExpressApp(Chalice):
     """A Chalice app that routes as Express does."""
 
+    current_request: Request  # in a view there is one; Chalice's own type adds None
+
     def _register_route(self, name: str, user_handler: Any, kwargs: Any, **unused: Any) -> None:
         """Declare HEAD with each GET; without a body in sight, accept any Content-Type.
 

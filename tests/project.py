@@ -72,15 +72,15 @@ class Project:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def make_command(self, target: str, stage: str = "dev") -> list[str]:
-        """Return `make TARGET STAGE=... AWS=emulated` as users type it, with this environment."""
+    def make_command(self, target: str, stage: str = "dev", aws: str = "emulated") -> list[str]:
+        """Return `make TARGET STAGE=... AWS=...` as users type it, with this environment."""
         port = self.environment["AWS_ENDPOINT_URL"].rpartition(":")[2]
         environment = sys.prefix  # as it is: the tests run in it
         return [
             "make",
             target,
             f"STAGE={stage}",
-            "AWS=emulated",
+            f"AWS={aws}",
             f"AWS_PORT={port}",
             f"PYTHON={sys.executable}",
             f"VENV={environment}",
@@ -100,8 +100,8 @@ class Project:
         return self.make("deploy", stage).split()[-1].rstrip("/")
 
     def package(self, stage: str = "dev") -> Path:
-        """Package; return the folder of what that makes."""
-        self.make("package", stage)
+        """Package for AWS itself; return the folder of what that makes."""
+        self.run(*self.make_command("package", stage, aws=""), AWS_ENDPOINT_URL="")
         return self.folder / "build"
 
     def left_in_aws(self) -> dict[str, int]:

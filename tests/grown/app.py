@@ -1,0 +1,30 @@
+"""An app that has grown: everything that its developers add to one, once."""
+
+import fastmath
+from chalice import BadRequestError, Response
+from chalice.app import CloudWatchEvent
+from chalicelib.orders import orders
+
+from chalicelib.express import ExpressApp, like_express
+from chalicelib.logs import configure_logs, log_invocation
+
+configure_logs()
+app = ExpressApp(app_name="grown-app", configure_logs=False)
+app.register_middleware(log_invocation)
+app.register_middleware(like_express, "http")
+app.register_blueprint(orders, url_prefix="/orders")
+
+
+@app.route("/double", methods=["POST"])
+def double() -> Response:
+    """Answer JSON with JSON, and a mistake with 400."""
+    body = app.current_request.json_body
+    if "number" not in body:
+        raise BadRequestError("number is missing")
+    return Response({"double": fastmath.double(body["number"])}, status_code=201)
+
+
+@app.schedule("rate(1 hour)")
+def clean_up(event: CloudWatchEvent) -> None:
+    """Do something beside answering requests."""
+    app.log.info("cleaned up", extra={"removed": 3})
