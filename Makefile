@@ -80,8 +80,8 @@ url: ## Print the address of what is deployed
 logs: ## Print the logs of the last ten minutes
 delete: ## Delete what was deployed
 
-bench: dev-tools ## Measure against no framework and the alternatives, in about two minutes
-	$(RUN) benchmarks.run
+bench: dev-tools ## Measure against no framework and the alternatives, in about four minutes
+	$(RUN) benchmarks.measure
 
 clean: ## Remove everything that was built or installed
 	rm -rf build .venv .chalice/deployments

@@ -1,15 +1,18 @@
 """What the documents claim."""
 
+import json
 import re
 import sys
 
 import pytest
 
+from benchmarks import report
 from docs.cost import tables
 from tests.processes import REPOSITORY
 from tests.project import Project
 
 README = (REPOSITORY / "README.md").read_text()
+RESULTS = report.Results(json.loads((REPOSITORY / "benchmarks" / "results.json").read_text()))
 
 
 def test_the_cost_tables_are_those_of_the_script() -> None:
@@ -29,10 +32,14 @@ def test_links_and_make_targets_exist(readme: str) -> None:
 
 
 def test_the_quoted_ratios_are_those_of_the_benchmark() -> None:
-    results = (REPOSITORY / "benchmarks" / "results.md").read_text()
-    for name in ("this service", "this service, by chalice package alone"):
-        (row,) = (line for line in results.splitlines() if line.startswith(f"| {name} |"))
-        assert f"{row.split(' | ')[1]} times" in README.replace("\n", " ")
+    for row in (report.OURS, report.PLAIN):
+        assert f"{RESULTS.ratio(row)} times" in README.replace("\n", " ")
+
+
+def test_the_benchmark_page_and_picture_are_made_from_its_results() -> None:
+    folder = REPOSITORY / "benchmarks"
+    assert (folder / "results.md").read_text(encoding="utf-8") == report.page(RESULTS)
+    assert (folder / "results.svg").read_text(encoding="utf-8") == report.picture(RESULTS)
 
 
 def test_the_example_of_a_route_passes_its_test(project: Project) -> None:

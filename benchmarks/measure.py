@@ -1,0 +1,238 @@
+"""`make bench`: measure cold start, warm invocation, memory and size beside the alternatives.
+
+Each candidate is booted as Lambda boots it, the Python ones by AWS's own runtime client, in rounds
+of mixed order. The figures of every round go to results.json; `report.py` makes the page and the
+picture from them.
+"""
+
+import importlib.metadata
+import json
+import os
+import platform
+import random
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import zipfile
+from datetime import date
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import report
+from emulated.events import proxy_event
+from emulated.lambda_environment import lambda_python
+from emulated.runtime_api import Function, booted
+from tools.package import PROJECT, add_bytecode
+
+PEERS = Path(__file__).parent / "peers"
+ROUNDS, INVOCATIONS = 24, 300
+ESBUILD = ["esbuild", "app.js", "--bundle", "--minify", "--platform=node"]
+ANSWERS = {"/": "hello world", "/test": "test"}
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+
+
+class Candidate(NamedTuple):
+    """What answers the two routes: its deployment package, unpacked, and what starts it there."""
+
+    name: str
+    code: Path
+    command: list[str]
+
+
+def use_core(process_id: int, number: int) -> None:
+    """Keep a process, 0 for this one, on one of the cores, where the system can do that."""
+    if CORES:
+        os.sched_setaffinity(process_id, {CORES[number]})
+
+
+def processor_time(process_id: int) -> float:
+    """Return the processor time that a process used until now, in ms; 0 where it is not known."""
+    # The clock that clock_getcpuclockid(3) gives. /proc and psutil count in steps of 10 ms.
+    return time.clock_gettime(~process_id << 3 | 2) * 1000 if sys.platform == "linux" else 0
+
+
+def peak_memory(process_id: int) -> float:
+    """Return the most memory that a running process ever used, in MB; 0 where it is not known."""
+    status = Path(f"/proc/{process_id}/status")
+    lines = status.read_text().splitlines() if status.exists() else []
+    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0)
+
+
+def check(name: str, function: Function, path: str) -> None:
+    """Ask for `path`; end the program if the answer is not the one that all must give."""
+    outcome, answer = function.invoke(proxy_event(path))
+    if outcome == "response":
+        values = (answer.get("headers") or {}) | (answer.get("multiValueHeaders") or {})
+        is_html = any("text/html" in str(value).lower() for value in values.values())
+        if is_html and (answer["statusCode"], answer["body"]) == (200, ANSWERS[path]):
+            return
+    sys.exit(f"\n{name}: GET {path} got {outcome}, {answer}. Nothing is written.")
+
+
+def measure(candidate: Candidate) -> dict[str, float]:
+    """Boot a candidate; return what its cold start and its warm invocations took."""
+    with booted(
+        candidate.code, candidate.command, {"NODE_ENV": "production"}, subprocess.DEVNULL
+    ) as function:
+        use_core(function.process_id, -1)
+        check(candidate.name, function, "/")
+        first = (time.perf_counter() - function.started) * 1000
+        first_processor = processor_time(function.process_id)
+        check(candidate.name, function, "/test")
+        event, warm = proxy_event("/"), []
+        before = processor_time(function.process_id)
+        for _ in range(INVOCATIONS):
+            start = time.perf_counter()
+            function.invoke(event)
+            warm.append((time.perf_counter() - start) * 1e6)
+        warm_processor = (processor_time(function.process_id) - before) / INVOCATIONS
+        return {
+            "first_ms": first,
+            "first_processor_ms": first_processor,
+            "init_ms": ((function.ready or 0) - function.started) * 1000,
+            "warm_us": statistics.median(warm),
+            "warm_processor_us": warm_processor * 1000,
+            "memory_mb": peak_memory(function.process_id),
+        }
+
+
+def run(*command: str | Path, folder: Path = PROJECT) -> None:
+    """Run a command that sets something up in `folder`; end the program if it fails."""
+    environment = {"AWS_DEFAULT_REGION": "us-east-1"} | os.environ
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)  # few people set it
+    done = subprocess.run(
+        command,
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        stdin=subprocess.DEVNULL,
+    )
+    if done.returncode:
+        reason = (done.stderr or done.stdout).strip().rpartition("\n")[2]
+        sys.exit(f"{' '.join(map(str, command))} failed: {reason}. Nothing is written.")
+
+
+def size_kb(code: Path) -> float:
+    """Return the size of a deployment package of `code`."""
+    archive = Path(shutil.make_archive(str(code), "zip", code))
+    size = archive.stat().st_size / 1000
+    archive.unlink()
+    return size
+
+
+def unpacked(package: Path) -> Path:
+    """Return a folder beside the deployment package that holds what is in it."""
+    with zipfile.ZipFile(package) as archive:
+        archive.extractall(package.parent / "code")
+    return package.parent / "code"
+
+
+def chalice_package(project: Path) -> Path:
+    """Return what `chalice package` by itself puts into the package of `project`, unpacked."""
+    run(Path(sys.executable).with_name("chalice"), "package", "packaged", folder=project)
+    return unpacked(project / "packaged" / "deployment.zip")
+
+
+def with_bytecode(code: Path) -> Path:
+    """Return a copy of `code` with bytecode of the kind that this service's package has."""
+    copy = shutil.copytree(code, code.with_name(f"{code.name}-bytecode"))
+    add_bytecode({path.relative_to(copy).as_posix(): path for path in copy.rglob("*.py")}, copy)
+    return copy
+
+
+def set_up(folder: Path) -> list[Candidate]:
+    """Package every candidate under `folder`, as the page says that it is packaged."""
+    client = [str(lambda_python(folder / "python")), "-m", "awslambdaric"]
+    candidates = []
+
+    def add(name: str, code: Path, *command: str) -> None:
+        print(f"Packaged {name}", flush=True)
+        candidates.append(Candidate(name, code, list(command)))
+
+    floor = with_bytecode(shutil.copytree(PEERS / "floor", folder / "floor"))
+    add(report.FLOOR, floor, *client, "app.handler")
+
+    run(sys.executable, "-m", "tools.package", folder / "deployed", "package", "prod", folder)
+    add(report.OURS, unpacked(folder / "deployment.zip"), *client, "app.app")
+
+    bare = chalice_package(shutil.copytree(PEERS / "chalice", folder / "bare"))
+    add(report.BARE, with_bytecode(bare), *client, "app.app")
+
+    staged, bytecode = PROJECT / "build" / "prod", shutil.ignore_patterns("__pycache__")
+    plain = chalice_package(shutil.copytree(staged, folder / "plain", ignore=bytecode))
+    add(report.PLAIN, plain, *client, "app.app")
+    grown = shutil.copytree(staged, folder / "grown", ignore=bytecode)
+    requirement = f"requests=={importlib.metadata.version('requests')}"
+    (grown / "requirements.txt").write_text(requirement)
+    with (grown / "app.py").open("a") as app:
+        app.write("\nimport requests\n")
+    code = chalice_package(grown)
+    add(report.GROWN_PLAIN, code, *client, "app.app")
+    add(report.GROWN, with_bytecode(code), *client, "app.app")
+
+    for peer, name in report.PYTHON_PEERS.items():
+        code = shutil.copytree(PEERS / peer, folder / peer)
+        pip = [sys.executable, "-m", "pip", "install", "--no-compile"]  # as SAM unpacks wheels
+        run(*pip, "--target", code, "--requirement", "requirements.txt", folder=code)
+        add(name, code, *client, "app.handler")
+        add(f"{name}, with bytecode", with_bytecode(code), *client, "app.handler")
+
+    if (node := shutil.which("node")) and shutil.which("npm"):
+        code = shutil.copytree(PEERS / "express", folder / "express")
+        bundle = folder / "bundle"
+        run("npm", "install", "--no-audit", "--no-fund", folder=code)
+        run("npx", *ESBUILD, f"--outfile={bundle / 'app.js'}", folder=code)
+        run("npm", "prune", "--omit=dev", folder=code)
+        shutil.copy(code / "runtime.js", bundle)
+        add(report.EXPRESS, code, node, "runtime.js")
+        add(report.BUNDLED, bundle, node, "runtime.js")
+    return candidates
+
+
+def versions() -> dict[str, str]:
+    """Return the version of everything that is measured, by its name."""
+    found = {name: importlib.metadata.version(name) for name in ("chalice", "requests")}
+    for requirements in PEERS.glob("*/requirements.txt"):
+        found |= dict(line.split("==") for line in requirements.read_text().split())
+    if shutil.which("node"):
+        package = json.loads((PEERS / "express" / "package.json").read_text())
+        found |= package["dependencies"] | package["devDependencies"]
+        found["Node.js"] = subprocess.check_output(["node", "--version"], text=True).strip("v\n")
+    return found
+
+
+def main() -> None:
+    """Measure all candidates; write the figures, the page and the picture."""
+    use_core(0, 0)
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        candidates = set_up(Path(folder))
+        figures = {it.name: {"package_kb": [size_kb(it.code)]} for it in candidates}
+        for number in range(ROUNDS + 1):
+            print(f"\rRound {number} of {ROUNDS}", end="", flush=True)
+            for candidate in random.sample(candidates, len(candidates)):
+                for figure, value in measure(candidate).items():
+                    if number:  # the first round only brings the files into memory
+                        figures[candidate.name].setdefault(figure, []).append(round(value, 3))
+    print()
+    report.write(
+        {
+            "date": date.today().isoformat(),
+            "python": platform.python_version(),
+            "machine": f"{platform.system()}, {platform.machine()}, {os.cpu_count()} processors",
+            "rounds": ROUNDS,
+            "invocations": INVOCATIONS,
+            "versions": versions(),
+            "figures": figures,
+        }
+    )
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit("\nStopped. Nothing is written.")

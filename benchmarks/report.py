@@ -1,0 +1,193 @@
+"""Make the page and the picture from results.json: `python -m benchmarks.report`."""
+
+import json
+import math
+import random
+import re
+import statistics
+from pathlib import Path
+from string import Template
+from typing import Any
+
+HERE = Path(__file__).parent
+FLOOR = "no framework"
+BARE = "Chalice by itself"
+OURS = "this service"
+PLAIN = "this service, by `chalice package` only"
+GROWN = "this service with requests"
+GROWN_PLAIN = "this service with requests, by `chalice package` only"
+EXPRESS, BUNDLED = "Express, serverless-http", "Express, serverless-http, bundled"
+PYTHON_PEERS = {
+    "powertools": "AWS Lambda Powertools",
+    "flask": "Flask, apig-wsgi",
+    "fastapi": "FastAPI, Mangum",
+}
+PICTURE = (FLOOR, OURS, PLAIN, BUNDLED, *PYTHON_PEERS.values())
+NO_NODE = "not measured: node or npm is missing"
+NOT_KNOWN = "not known here"
+
+COLUMNS = (  # of the table: the figure, its unit and decimals, whether its ratio stands before it
+    ("first_ms", "ms", 1, True),
+    ("init_ms", "ms", 1, False),
+    ("warm_processor_us", "µs", 0, True),
+    ("warm_us", "µs", 0, False),
+    ("memory_mb", "MB", 1, False),
+    ("package_kb", "kB", 1, False),
+)
+HEAD = """\
+| | cold start, to the floor's | first answer | INIT | warm, to the floor's | processor time \
+| round trip | peak memory | package |
+|---|---|---|---|---|---|---|---|---|
+"""
+
+
+class Ratio:
+    """How many times as large as another row's a row's figures are.
+
+    They are compared round by round, so that what slows one round down slows both sides. `low` and
+    `high` bound the 95 % confidence interval of the median, by bootstrap.
+    """
+
+    def __init__(self, figures: list[float], others: list[float]) -> None:
+        ratios = [figure / other for figure, other in zip(figures, others, strict=True)]
+        chance = random.Random(0)  # the same data make the same page
+        samples = (chance.choices(ratios, k=len(ratios)) for _ in range(2000))
+        medians = sorted(statistics.median(sample) for sample in samples)
+        self.value, self.low, self.high = statistics.median(ratios), medians[50], medians[-51]
+        # As many decimals as the interval allows, and one more.
+        self.decimals = max(-math.floor(math.log10(max(self.high - self.low, 0.01))), 0)
+
+    def __str__(self) -> str:
+        """Return the ratio by itself."""
+        return f"{self.value:.{self.decimals}f}"
+
+    def with_interval(self) -> str:
+        """Return the ratio, its interval, and whether it may as well be 1."""
+        low, high = (f"{bound:.{self.decimals}f}" for bound in (self.low, self.high))
+        return f"{self} ({low}-{high}{', noise' if self.low <= 1 <= self.high else ''})"
+
+
+class Results:
+    """What was measured: the figures of each row, by the row's name."""
+
+    def __init__(self, data: dict[str, Any]) -> None:
+        self.data = data
+        self.figures: dict[str, dict[str, list[float]]] = data["figures"]
+
+    def ratio(self, name: str, figure: str = "first_ms", to: str = FLOOR) -> Ratio:
+        """Return how many times that of the row `to` a figure is."""
+        return Ratio(self.figures[name][figure], self.figures[to][figure])
+
+    def median(self, name: str, figure: str = "first_ms") -> float:
+        """Return the median of all rounds."""
+        return statistics.median(self.figures[name][figure])
+
+    def row(self, name: str) -> str:
+        """Return a row of the table."""
+        if name not in self.figures:
+            return f"| {name} | {NO_NODE} |"
+        cells = [name]
+        for figure, unit, decimals, has_ratio in COLUMNS:
+            value = self.median(name, figure)
+            if has_ratio:
+                ratio = self.ratio(name, figure).with_interval() if name != FLOOR else "1"
+                cells.append(ratio if value else NOT_KNOWN)
+            cells.append(f"{value:,.{decimals}f} {unit}" if value else NOT_KNOWN)
+        return f"| {' | '.join(cells)} |"
+
+
+def page(results: Results) -> str:
+    """Return the page: the template, filled in."""
+    names = sorted(results.figures, key=results.median)
+    names += [name for name in (BUNDLED, EXPRESS) if name not in names]
+    versions = results.data["versions"].items()
+    milliseconds = {
+        name: f"{results.median(row):.0f}"
+        for name, row in (
+            ("ours_ms", OURS),
+            ("plain_ms", PLAIN),
+            ("grown_ms", GROWN),
+            ("grown_plain_ms", GROWN_PLAIN),
+        )
+    }
+    by_processor = "is not known on this system"
+    if results.median(FLOOR, "first_processor_ms"):
+        by_processor = f"takes {results.ratio(OURS, 'first_processor_ms')} times that of the floor"
+    template = Template((HERE / "results.template.md").read_text(encoding="utf-8"))
+    return template.substitute(
+        results.data,
+        table=HEAD + "\n".join(results.row(name) for name in names),
+        versions=", ".join(f"{name} {version}" for name, version in sorted(versions)),
+        ours=results.ratio(OURS),
+        plain=results.ratio(PLAIN),
+        bare=results.ratio(BARE),
+        by_processor=by_processor,
+        gain=results.ratio(PLAIN, to=OURS).with_interval(),
+        added=f"{results.median(OURS) - results.median(FLOOR):.0f}",
+        **milliseconds,
+    )
+
+
+def picture(results: Results) -> str:
+    """Return the ratios of the main rows as an SVG, for light and dark pages."""
+    names = sorted((name for name in PICTURE if name in results.figures), key=results.median)
+    left, width, height = 290, 280, 28
+    unit = width / max(results.ratio(name).value for name in names)
+    marks = []
+    for number, name in enumerate(names):
+        y = 44 + number * height
+        length = results.ratio(name).value * unit
+        kind = ' class="ours"' if name == OURS else ""
+        columns = (
+            (670, f"{results.median(name, 'memory_mb'):.0f} MB"),
+            (790, f"{results.median(name, 'package_kb'):,.0f} kB"),
+        )
+        marks += [
+            f"<g{kind}>",
+            f'<text x="{left - 10}" y="{y + 15}" text-anchor="end">{name.replace("`", "")}</text>',
+            f'<rect x="{left}" y="{y}" width="{length:.0f}" height="20"/>',
+            f'<text x="{left + length + 6:.0f}" y="{y + 15}">{results.ratio(name)}</text>',
+            *(f'<text x="{x}" y="{y + 15}" text-anchor="end">{cell}</text>' for x, cell in columns),
+            "</g>",
+        ]
+    bottom = 44 + len(names) * height
+    return f"""\
+<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 {bottom + 26}" font-size="14" \
+font-family="system-ui, sans-serif">
+<title>Cold start to the first answer, as a ratio to no framework</title>
+<style>
+text {{ fill: #24292f }} rect {{ fill: #8c959f }} .ours rect {{ fill: #1a7f37 }}
+.ours text {{ font-weight: bold }} line {{ stroke: #cf222e; stroke-dasharray: 4 3 }}
+.head {{ font-size: 12px; fill: #57606a }}
+@media (prefers-color-scheme: dark) {{
+text {{ fill: #e6edf3 }} rect {{ fill: #6e7681 }} .ours rect {{ fill: #3fb950 }}
+line {{ stroke: #ff7b72 }} .head {{ fill: #9198a1 }} }}
+</style>
+<text class="head" x="{left}" y="28">cold start: time to the first answer</text>
+<text class="head" x="670" y="28" text-anchor="end">memory</text>
+<text class="head" x="790" y="28" text-anchor="end">package</text>
+{chr(10).join(marks)}
+<line x1="{left + unit:.0f}" x2="{left + unit:.0f}" y1="38" y2="{bottom}"/>
+<text class="head" x="{left + unit:.0f}" y="{bottom + 16}" text-anchor="middle">the floor</text>
+</svg>
+"""
+
+
+def write(data: dict[str, Any]) -> None:
+    """Write the data, the page and the picture: all of them, or none."""
+    results = Results(data)
+    rows = re.sub(r"\[[^]]*]", lambda row: " ".join(row[0].split()), json.dumps(data, indent=1))
+    files = {
+        "results.json": f"{rows}\n",
+        "results.md": page(results),
+        "results.svg": picture(results),
+    }
+    for name, text in files.items():
+        (HERE / f"{name}.new").write_text(text, encoding="utf-8")
+    for name in files:
+        (HERE / f"{name}.new").replace(HERE / name)
+    print(files["results.md"])
+
+
+if __name__ == "__main__":
+    write(json.loads((HERE / "results.json").read_text()))
