@@ -35,6 +35,7 @@ class Project:
         """Copy the files to `folder`, and give the app in it a name that nothing else has."""
         self.folder = folder
         self.environment = dict(os.environ)
+        self.venv = Path(sys.prefix)  # as it is: make does not install anything into it
         for name in MACHINERY:
             copy(REPOSITORY / name, folder / name)
         for name in ("app.py", "chalicelib", ".chalice", "requirements.txt", "vendor"):
@@ -75,16 +76,13 @@ class Project:
     def make_command(self, target: str, stage: str = "dev", aws: str = "emulated") -> list[str]:
         """Return `make TARGET STAGE=... AWS=...` as users type it, with this environment."""
         port = self.environment["AWS_ENDPOINT_URL"].rpartition(":")[2]
-        environment = sys.prefix  # as it is: the tests run in it
         return [
             "make",
             target,
             f"STAGE={stage}",
             f"AWS={aws}",
             f"AWS_PORT={port}",
-            f"PYTHON={sys.executable}",
-            f"VENV={environment}",
-            f"--assume-old={environment}/installed",
+            f"VENV={self.venv}",
         ]
 
     def make(self, target: str, stage: str = "dev", **environment: str) -> str:

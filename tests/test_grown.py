@@ -3,6 +3,8 @@
 import json
 import shutil
 import sys
+import sysconfig
+import venv
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,13 +24,16 @@ GREETING = {"greeting.py": "def greet(word, name):\n    return f'{word} {name}'\
 
 
 def grown_project(folder: Path) -> Project:
-    """Return the grown app, with wheels of its requirements, installed as `make` does."""
+    """Return the grown app, with wheels of its requirements, installed where make would do it."""
     project = Project(folder, app=REPOSITORY / "tests" / "grown")
     make_wheel(project.folder / "wheels", "greeting", GREETING)
     make_compiled_wheels(project.folder / "wheels", "fastmath", DOUBLE)
-    install = ["install", "--quiet", "--target", "installed", "-r", "requirements.txt"]
+    project.venv = project.folder / "venv"
+    venv.create(project.venv, symlinks=True, with_pip=False)
+    packages = sysconfig.get_path("purelib", vars={"base": str(project.venv)})
+    install = ["install", "--quiet", "--target", packages, "-r", "requirements.txt"]
     project.run(sys.executable, "-m", "pip", *install)
-    project.environment["PYTHONPATH"] = str(project.folder / "installed")
+    (Path(packages) / "development.pth").write_text(sysconfig.get_path("purelib"))
     return project
 
 
@@ -45,8 +50,8 @@ def url(request: pytest.FixtureRequest, project: Project) -> Iterator[str]:
         yield project.deploy("staging")
     else:
         port = free_port()
-        command = [sys.executable, "-m", "tools.run", str(port)]
-        with serving(command, port, project.folder, **project.environment):
+        command = [str(project.venv / "bin" / "python"), "-m", "tools.run", str(port)]
+        with serving(command, port, project.folder):
             yield f"http://127.0.0.1:{port}"
 
 
