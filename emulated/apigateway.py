@@ -118,18 +118,18 @@ async def data_plane(
     path: str,
     method: str,
     headers: dict[str, str],
-    body: bytes,
-    query: dict[str, Any],
+    *rest: Any,
     raw_path: str | None = None,
-    raw_query_string: str | None = None,
+    **options: Any,
 ) -> Answer | None:
     """Answer a request for a deployed API; None for any other.
 
     The path stays percent-encoded, so that `%2F` in a parameter is no slash.
     """
     method = headers.get("x-http-method-override", method)
+    path = raw_path or path
     answer: Answer | None = await handle_execute_api_request(
-        host, raw_path or path, method, headers, body, query, raw_path, raw_query_string
+        host, path, method, headers, *rest, **options
     )
     return answer
 

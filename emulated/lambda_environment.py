@@ -19,6 +19,7 @@ VARIABLES = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "LANG": "en_US.UTF-8",
     "TZ": ":UTC",
+    "HOME": "/nonexistent",  # and so there is no ~/.aws
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "PYTHONDONTWRITEBYTECODE": "1",  # the code folder is read-only
 }

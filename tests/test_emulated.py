@@ -154,6 +154,21 @@ def test_a_client_chooses_the_request_id_and_not_the_extended_one(echo: str) -> 
     assert forged["requestContext"]["requestId"] != "no UUID"
 
 
+@gateway
+def test_a_function_is_ready_as_soon_as_it_is_there() -> None:
+    name = deploy_echo(os.environ["AWS_ENDPOINT_URL"]).function
+    assert client("lambda").get_function_configuration(FunctionName=name)["State"] == "Active"
+
+
+@gateway
+def test_an_update_may_take_the_minimum_compression_size_away(echo: str) -> None:
+    api = client("apigateway").get_rest_api(restApiId=echo.split("/")[-2])["id"]
+    for value in ("1024", ""):
+        operation = {"op": "replace", "path": "/minimumCompressionSize", "value": value}
+        updated = client("apigateway").update_rest_api(restApiId=api, patchOperations=[operation])
+    assert updated.get("minimumCompressionSize") is None
+
+
 def answer_to(echo: str, answer: Any, **headers: str) -> Reply:
     """Return what a client gets when the function returns `answer`."""
     return send("POST", f"{echo}/answer", headers, json.dumps(answer))
@@ -387,7 +402,8 @@ def check_environment(shown: dict[str, Any]) -> None:
     assert shown["installed"] == ["boto3", "botocore", "awslambdaric"]
     assert shown["environment"]["AWS_EXECUTION_ENV"] == f"AWS_Lambda_{PYTHON}"
     assert shown["environment"]["LAMBDA_TASK_ROOT"] == str(Path(shown["file"]).parent)
-    assert not shown["environment"].keys() & set(OURS)
+    assert not shown["environment"].keys() & OURS.keys()
+    assert not Path(shown["environment"]["HOME"]).exists()
 
 
 def test_in_the_emulated_aws_a_function_sees_what_lambda_gives_it() -> None:
