@@ -288,6 +288,8 @@ def test_the_emulated_aws_makes_updates_and_deletes_two_stacks_that_share_nothin
     delete_stack(f"{project.name}-blue")
     url = f"{project.environment['AWS_ENDPOINT_URL']}/_aws/execute-api/{green['RestAPIId']}"
     assert requests.get(f"{url}/prod/", timeout=60).text == "a sample"
+    unknown = requests.get(f"{url}/prod/nothing", timeout=60)
+    assert (unknown.status_code, unknown.json()) == (404, {"message": "Not Found"})
     delete_stack(f"{project.name}-green")
     assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 0}
 
