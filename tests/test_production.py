@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from copy import deepcopy
 from fnmatch import fnmatch
 from pathlib import Path
@@ -34,12 +35,34 @@ def tick(event):
 '''
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """The tests' own app, and what `make package` adds to its template."""
-    project = Project(tmp_path / "project")
+def new_project(folder: Path) -> Project:
+    """Return the tests' own app, with what `make package` adds to its template."""
+    project = Project(folder)
     copy(REPOSITORY / ADDED, project.folder / ADDED)
     return project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A project to change or to deploy."""
+    return new_project(tmp_path / "project")
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
+    """The template of prod, for tests that change nothing."""
+    return packaged(new_project(tmp_path_factory.mktemp("prod") / "project"))
+
+
+@pytest.fixture
+def stack(template: Template) -> Template:
+    """The same after the SAM transform."""
+    return transformed(template)
+
+
+def read(name: str) -> str:
+    """Return a file of the repository."""
+    return (REPOSITORY / name).read_text(encoding="utf-8")
 
 
 def packaged(project: Project, stage: str = "prod") -> Template:
@@ -89,8 +112,8 @@ def test_cfn_lint_finds_nothing_in_the_bootstrap_template() -> None:
     assert cfn_lint(BOOTSTRAP) == (0, "")
 
 
-def test_unknown_paths_and_methods_are_404(project: Project) -> None:
-    body = one(transformed(packaged(project)), "ApiGateway::RestApi")["Body"]
+def test_unknown_paths_and_methods_are_404(stack: Template) -> None:
+    body = one(stack, "ApiGateway::RestApi")["Body"]
     assert body["x-amazon-apigateway-gateway-responses"] == {
         "MISSING_AUTHENTICATION_TOKEN": {
             "statusCode": "404",
@@ -100,8 +123,8 @@ def test_unknown_paths_and_methods_are_404(project: Project) -> None:
     }
 
 
-def test_each_method_is_throttled(project: Project) -> None:
-    assert one(transformed(packaged(project)), "ApiGateway::Stage")["MethodSettings"] == [
+def test_each_method_is_throttled(stack: Template) -> None:
+    assert one(stack, "ApiGateway::Stage")["MethodSettings"] == [
         {
             "ResourcePath": "/*",
             "HttpMethod": "*",
@@ -111,8 +134,8 @@ def test_each_method_is_throttled(project: Project) -> None:
     ]
 
 
-def test_the_access_log_names_a_request_as_the_function_s_log_does(project: Project) -> None:
-    log = one(transformed(packaged(project)), "ApiGateway::Stage")["AccessLogSetting"]
+def test_the_access_log_names_a_request_as_the_function_s_log_does(stack: Template) -> None:
+    log = one(stack, "ApiGateway::Stage")["AccessLogSetting"]
     assert log["DestinationArn"] == {"Fn::GetAtt": ["AccessLog", "Arn"]}
     assert json.loads(log["Format"]) == {
         "extendedRequestId": "$context.extendedRequestId",
@@ -127,16 +150,14 @@ def test_the_access_log_names_a_request_as_the_function_s_log_does(project: Proj
     }
 
 
-def test_only_the_stage_of_the_settings_is_made(project: Project) -> None:
-    stack = transformed(packaged(project))
+def test_only_the_stage_of_the_settings_is_made(stack: Template) -> None:
     assert one(stack, "ApiGateway::Stage")["StageName"] == "prod"
     assert "StageName" not in one(stack, "ApiGateway::Deployment")
 
 
 def test_each_update_of_the_stack_deploys_the_api(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    template: Template, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    template = packaged(project)
     deployments = set()
     for now in (1, 2):  # without it, a changed minimum_compression_size has no effect
         monkeypatch.setattr("samtranslator.model.apigateway.time.time", lambda now=now: now)
@@ -144,12 +165,13 @@ def test_each_update_of_the_stack_deploys_the_api(
     assert len(deployments) == 2
 
 
-def test_logs_are_kept_for_thirty_days_and_listed_in_the_outputs(project: Project) -> None:
-    template = packaged(project)
+def test_logs_are_kept_for_thirty_days_and_listed_in_the_outputs(template: Template) -> None:
+    tags = found(template, "Serverless::Function")["APIHandler"]["Tags"]
+    app_name = tags["aws-chalice"].rpartition("app=")[2]
     assert found(template, "Logs::LogGroup") == {
         "AccessLog": {"RetentionInDays": 30},
         "FunctionLog": {
-            "LogGroupName": {"Fn::Sub": f"/aws/lambda/{project.name}-prod-${{AWS::StackName}}"},
+            "LogGroupName": {"Fn::Sub": f"/aws/lambda/{app_name}-prod-${{AWS::StackName}}"},
             "RetentionInDays": 30,
         },
     }
@@ -174,8 +196,7 @@ def test_every_function_has_the_log_and_the_alarms_of_the_api_s(project: Project
     assert sorted(watched) == sorted((metric, name) for metric in metrics for name in functions)
 
 
-def test_alarms_watch_this_stack_s_errors_throttles_and_slow_answers(project: Project) -> None:
-    stack = transformed(packaged(project))
+def test_alarms_watch_this_stack_s_errors_throttles_and_slow_answers(stack: Template) -> None:
     (stage,) = found(stack, "ApiGateway::Stage")
     name = one(stack, "ApiGateway::RestApi")["Name"]
     assert name == {"Ref": "AWS::StackName"}
@@ -227,16 +248,14 @@ def test_what_autogen_policy_finds_reaches_the_role(project: Project) -> None:
     assert "s3:ListAllMyBuckets" in json.dumps(role["Policies"])
 
 
-def test_the_policy_covers_the_stack_s_log(project: Project) -> None:
-    stack = transformed(packaged(project))
+def test_the_policy_covers_the_stack_s_log(stack: Template) -> None:
     name = found(stack, "Logs::LogGroup")["FunctionLog"]["LogGroupName"]["Fn::Sub"]
     stream = f"arn:aws:logs:eu-west-1:1:log-group:{name}:log-stream:a"
     (statement,) = one(stack, "IAM::Role")["Policies"][0]["PolicyDocument"]["Statement"]
     assert any(fnmatch(stream, resource) for resource in statement["Resource"])
 
 
-def test_the_function_runs_on_arm(project: Project) -> None:
-    stack = transformed(packaged(project))
+def test_the_function_runs_on_arm(stack: Template) -> None:
     assert one(stack, "Lambda::Function")["Architectures"] == ["arm64"]
 
 
@@ -296,48 +315,69 @@ def test_the_emulated_aws_makes_updates_and_deletes_two_stacks_that_share_nothin
 
 @pytest.mark.parametrize("parameters", [{}, {"AlarmEmail": ""}], ids=["absent", "empty"])
 def test_a_stack_whose_alarms_would_reach_nobody_is_refused(
-    project: Project, parameters: dict[str, str]
+    template: Template, parameters: dict[str, str]
 ) -> None:
-    template = json.dumps(packaged(project))
     with pytest.raises(ClientError, match="AlarmEmail"):
-        deploy_stack(project.name, template, parameters)
+        deploy_stack("refused", json.dumps(template), parameters)
 
 
-def test_the_bootstrap_stack_trusts_one_repository_s_environments_and_keeps_the_packages() -> None:
+def role_of(outputs: dict[str, str], name: str) -> tuple[Any, list[Any]]:
+    """Return the trust policy and the policies of a role that a stack has in its outputs."""
+    iam, role = client("iam"), outputs[name].rpartition("/")[2]
+    names = iam.list_role_policies(RoleName=role)["PolicyNames"]
+    policies = [iam.get_role_policy(RoleName=role, PolicyName=policy) for policy in names]
+    trust = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
+    return trust, [policy["PolicyDocument"] for policy in policies]
+
+
+one_at_a_time = pytest.mark.xdist_group("bootstrap")  # an account has one such stack
+
+
+@pytest.fixture
+def bootstrap() -> Iterator[dict[str, str]]:
+    """The outputs of the bootstrap stack, in an account that has GitHub's OIDC provider."""
     template, _ = decode(str(BOOTSTRAP))
     del template["Resources"]["OidcProvider"]  # MiniStack has no such type
-    path = REPOSITORY / ".chalice" / "deployer-policy-makes-roles.json"
-    deployer_policy = path.read_text(encoding="utf-8")
-    outputs = deploy_stack(
-        "hello-chalice-bootstrap",
-        json.dumps(template),
-        {
-            "Repository": "OWNER@1/NAME@2",
-            "DeployerPolicy": deployer_policy,
-            "OidcProviderArn": "arn:aws:iam::000000000000:oidc-provider/github",
-        },
-    )
-    iam, s3 = client("iam"), client("s3")
-    for stage, output in {"dev": "DevRoleArn", "prod": "ProdRoleArn"}.items():
-        role = iam.get_role(RoleName=outputs[output].rpartition("/")[2])["Role"]
-        (statement,) = role["AssumeRolePolicyDocument"]["Statement"]
+    parameters = {
+        "Repository": "OWNER@1/NAME@2",
+        "OidcProviderArn": "arn:aws:iam::000000000000:oidc-provider/github",
+        "DeployerPolicy": read(".chalice/deployer-policy-makes-roles.json"),
+        "DevPolicy": read(".chalice/policy-dev.json"),
+    }
+    yield deploy_stack("hello-chalice-bootstrap", json.dumps(template), parameters)
+    delete_stack("hello-chalice-bootstrap")
+
+
+@one_at_a_time
+def test_the_bootstrap_stack_trusts_one_environment_each_of_one_repository(
+    bootstrap: dict[str, str],
+) -> None:
+    for stage, name in {"dev": "DevRoleArn", "prod": "ProdRoleArn"}.items():
+        (statement,) = role_of(bootstrap, name)[0]["Statement"]
         assert statement["Condition"]["StringEquals"] == {
             "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
             "token.actions.githubusercontent.com:sub": f"repo:OWNER@1/NAME@2:environment:{stage}",
         }
-    dev = outputs["DevRoleArn"].rpartition("/")[2]
-    policy = iam.get_role_policy(RoleName=dev, PolicyName="DeployDev")["PolicyDocument"]
-    of_dev = deployer_policy.replace("hello-chalice-*", "hello-chalice-dev*")
-    assert policy == json.loads(of_dev) != json.loads(deployer_policy)
+    of_deployer = read(".chalice/deployer-policy-makes-roles.json")
+    of_dev = json.loads(of_deployer.replace("hello-chalice-*", "hello-chalice-dev*"))
+    assert role_of(bootstrap, "DevRoleArn")[1] == [of_dev] != [json.loads(of_deployer)]
+    of_function = json.loads(read(".chalice/policy-dev.json"))
+    assert role_of(bootstrap, "DevFunctionRoleArn")[1] == [of_function]
+
+
+@one_at_a_time
+def test_the_bootstrap_stack_goes_but_for_the_packages_and_the_account_s_log_role(
+    bootstrap: dict[str, str],
+) -> None:
     delete_stack("hello-chalice-bootstrap")
-    assert s3.get_bucket_encryption(Bucket=outputs["Bucket"])
-    with pytest.raises(iam.exceptions.NoSuchEntityException):
-        iam.get_role(RoleName=dev)
+    assert client("s3").get_bucket_encryption(Bucket=bootstrap["Bucket"])
+    assert client("apigateway").get_account()["cloudwatchRoleArn"]
+    with pytest.raises(ClientError, match="NoSuchEntity"):
+        role_of(bootstrap, "DevRoleArn")
 
 
 def test_only_jobs_that_call_aws_can_ask_for_credentials_and_prod_runs_no_code_of_ours() -> None:
-    workflow = (REPOSITORY / ".github" / "workflows" / "deploy.yml").read_text(encoding="utf-8")
-    jobs = yaml.safe_load(workflow)["jobs"]
+    jobs = yaml.safe_load(read(".github/workflows/deploy.yml"))["jobs"]
     asking = {name for name, job in jobs.items() if "id-token" in job["permissions"]}
     calling = {name for name, job in jobs.items() if "configure-aws-credentials" in str(job)}
     assert asking == calling == {"dev", "prod"}
