@@ -147,6 +147,7 @@ def with_bytecode(code: Path) -> Path:
 def set_up(folder: Path) -> list[Candidate]:
     """Package every candidate under `folder`, as the page says that it is packaged."""
     client = [str(lambda_python(folder / "python")), "-m", "awslambdaric"]
+    run(client[0], "-c", "import awslambdaric.bootstrap")  # writes its bytecode, which uv does not
     candidates = []
 
     def add(name: str, code: Path, *command: str) -> None:

@@ -7,7 +7,7 @@ import re
 import statistics
 from pathlib import Path
 from string import Template
-from typing import Any
+from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
 FLOOR = "no framework"
@@ -23,16 +23,13 @@ PYTHON_PEERS = {
     "fastapi": "FastAPI, Mangum",
 }
 PICTURE = (FLOOR, OURS, PLAIN, BUNDLED, *PYTHON_PEERS.values())
-NO_NODE = "not measured: node or npm is missing"
-NOT_KNOWN = "not known here"
-
-COLUMNS = (  # of the table: the figure, its unit and decimals, whether its ratio stands before it
-    ("first_ms", "ms", 1, True),
-    ("init_ms", "ms", 1, False),
-    ("warm_processor_us", "µs", 0, True),
-    ("warm_us", "µs", 0, False),
-    ("memory_mb", "MB", 1, False),
-    ("package_kb", "kB", 1, False),
+COLUMNS = (  # of the table: the figure, its unit, whether its ratio stands before it
+    ("first_ms", "ms", True),
+    ("init_ms", "ms", False),
+    ("warm_processor_us", "µs", True),
+    ("warm_us", "µs", False),
+    ("memory_mb", "MB", False),
+    ("package_kb", "kB", False),
 )
 HEAD = """\
 | | cold start, to the floor's | first answer | INIT | warm, to the floor's | processor time \
@@ -41,30 +38,29 @@ HEAD = """\
 """
 
 
-class Ratio:
-    """How many times as large as another row's a row's figures are.
+class Ratio(NamedTuple):
+    """How many times as large as another row's figures those of a row are."""
 
-    They are compared round by round, so that what slows one round down slows both sides. `low` and
-    `high` bound the 95 % confidence interval of the median, by bootstrap.
+    value: float
+    short: str
+    long: str
+
+
+def compare(figures: list[float], others: list[float]) -> Ratio:
+    """Return the median of the ratios of two rows, and in `long` its 95 % confidence interval.
+
+    They are compared round by round, so that what slows one round down slows both sides. The
+    interval is by bootstrap; it allows as many decimals as are sure, and one more is shown.
     """
-
-    def __init__(self, figures: list[float], others: list[float]) -> None:
-        ratios = [figure / other for figure, other in zip(figures, others, strict=True)]
-        chance = random.Random(0)  # the same data make the same page
-        samples = (chance.choices(ratios, k=len(ratios)) for _ in range(2000))
-        medians = sorted(statistics.median(sample) for sample in samples)
-        self.value, self.low, self.high = statistics.median(ratios), medians[50], medians[-51]
-        # As many decimals as the interval allows, and one more.
-        self.decimals = max(-math.floor(math.log10(max(self.high - self.low, 0.01))), 0)
-
-    def __str__(self) -> str:
-        """Return the ratio by itself."""
-        return f"{self.value:.{self.decimals}f}"
-
-    def with_interval(self) -> str:
-        """Return the ratio, its interval, and whether it may as well be 1."""
-        low, high = (f"{bound:.{self.decimals}f}" for bound in (self.low, self.high))
-        return f"{self} ({low}-{high}{', noise' if self.low <= 1 <= self.high else ''})"
+    ratios = [figure / other for figure, other in zip(figures, others, strict=True)]
+    chance = random.Random(0)  # the same data make the same page
+    samples = (chance.choices(ratios, k=len(ratios)) for _ in range(1000))
+    medians = sorted(statistics.median(sample) for sample in samples)
+    value, low, high = statistics.median(ratios), medians[25], medians[-26]
+    decimals = max(-math.floor(math.log10(max(high - low, 0.01))), 0)
+    short, lowest, highest = (f"{number:.{decimals}f}" for number in (value, low, high))
+    noise = ", noise" if low <= 1 <= high else ""
+    return Ratio(value, short, f"{short} ({lowest}-{highest}{noise})" if low < high else short)
 
 
 class Results:
@@ -76,7 +72,7 @@ class Results:
 
     def ratio(self, name: str, figure: str = "first_ms", to: str = FLOOR) -> Ratio:
         """Return how many times that of the row `to` a figure is."""
-        return Ratio(self.figures[name][figure], self.figures[to][figure])
+        return compare(self.figures[name][figure], self.figures[to][figure])
 
     def median(self, name: str, figure: str = "first_ms") -> float:
         """Return the median of all rounds."""
@@ -85,68 +81,67 @@ class Results:
     def row(self, name: str) -> str:
         """Return a row of the table."""
         if name not in self.figures:
-            return f"| {name} | {NO_NODE} |"
+            return f"| {name} | not measured: node or npm is missing |"
         cells = [name]
-        for figure, unit, decimals, has_ratio in COLUMNS:
+        for figure, unit, has_ratio in COLUMNS:
             value = self.median(name, figure)
             if has_ratio:
-                ratio = self.ratio(name, figure).with_interval() if name != FLOOR else "1"
-                cells.append(ratio if value else NOT_KNOWN)
-            cells.append(f"{value:,.{decimals}f} {unit}" if value else NOT_KNOWN)
+                cells.append(self.ratio(name, figure).long if value else "not known")
+            cells.append(f"{value:,.0f} {unit}" if value else "not known")
         return f"| {' | '.join(cells)} |"
 
 
 def page(results: Results) -> str:
     """Return the page: the template, filled in."""
-    names = sorted(results.figures, key=results.median)
+    names = sorted(results.figures, key=lambda name: results.ratio(name).value)
     names += [name for name in (BUNDLED, EXPRESS) if name not in names]
-    versions = results.data["versions"].items()
-    milliseconds = {
-        name: f"{results.median(row):.0f}"
-        for name, row in (
-            ("ours_ms", OURS),
-            ("plain_ms", PLAIN),
-            ("grown_ms", GROWN),
-            ("grown_plain_ms", GROWN_PLAIN),
-        )
-    }
-    by_processor = "is not known on this system"
-    if results.median(FLOOR, "first_processor_ms"):
-        by_processor = f"takes {results.ratio(OURS, 'first_processor_ms')} times that of the floor"
+    versions = sorted(results.data["versions"].items())
+    milliseconds = {name: f"{results.median(name):.0f}" for name in results.figures}
+    known = results.median(FLOOR, "first_processor_ms")  # 0 on systems that are not Linux
     template = Template((HERE / "results.template.md").read_text(encoding="utf-8"))
     return template.substitute(
         results.data,
         table=HEAD + "\n".join(results.row(name) for name in names),
-        versions=", ".join(f"{name} {version}" for name, version in sorted(versions)),
-        ours=results.ratio(OURS),
-        plain=results.ratio(PLAIN),
-        bare=results.ratio(BARE),
-        by_processor=by_processor,
-        gain=results.ratio(PLAIN, to=OURS).with_interval(),
+        versions=", ".join(f"{name} {version}" for name, version in versions),
+        ours=results.ratio(OURS).short,
+        plain=results.ratio(PLAIN).short,
+        bare=results.ratio(BARE).short,
+        ours_processor=results.ratio(OURS, "first_processor_ms")
+        if known
+        else "an unknown number of",
+        ours_ms=milliseconds[OURS],
+        plain_ms=milliseconds[PLAIN],
+        grown_ms=milliseconds[GROWN],
+        grown_plain_ms=milliseconds[GROWN_PLAIN],
+        gain=results.ratio(PLAIN, to=OURS).long,
         added=f"{results.median(OURS) - results.median(FLOOR):.0f}",
-        **milliseconds,
     )
 
 
 def picture(results: Results) -> str:
     """Return the ratios of the main rows as an SVG, for light and dark pages."""
-    names = sorted((name for name in PICTURE if name in results.figures), key=results.median)
+    names = sorted(
+        (name for name in PICTURE if name in results.figures),
+        key=lambda name: results.ratio(name).value,
+    )
     left, width, height = 290, 280, 28
     unit = width / max(results.ratio(name).value for name in names)
     marks = []
     for number, name in enumerate(names):
         y = 44 + number * height
-        length = results.ratio(name).value * unit
+        ratio = results.ratio(name)
+        length = ratio.value * unit
         kind = ' class="ours"' if name == OURS else ""
+        memory = results.median(name, "memory_mb")
         columns = (
-            (670, f"{results.median(name, 'memory_mb'):.0f} MB"),
+            (670, f"{memory:.0f} MB" if memory else "not known"),
             (790, f"{results.median(name, 'package_kb'):,.0f} kB"),
         )
         marks += [
             f"<g{kind}>",
             f'<text x="{left - 10}" y="{y + 15}" text-anchor="end">{name.replace("`", "")}</text>',
             f'<rect x="{left}" y="{y}" width="{length:.0f}" height="20"/>',
-            f'<text x="{left + length + 6:.0f}" y="{y + 15}">{results.ratio(name)}</text>',
+            f'<text x="{left + length + 6:.0f}" y="{y + 15}">{ratio.short}</text>',
             *(f'<text x="{x}" y="{y + 15}" text-anchor="end">{cell}</text>' for x, cell in columns),
             "</g>",
         ]
