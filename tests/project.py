@@ -89,6 +89,22 @@ class Project:
         """Run a target that must succeed; return what it prints."""
         return self.run(*self.make_command(target, stage), **environment)
 
+    def refusal(self, target: str, stage: str = "dev", **environment: str) -> str:
+        """Run a target that must fail; return what it says, without make's own last line."""
+        done = subprocess.run(
+            self.make_command(target, stage),
+            cwd=self.folder,
+            env=self.environment | environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            timeout=120,
+        )
+        assert done.returncode != 0, done.stdout
+        return "".join(
+            line for line in done.stderr.splitlines(keepends=True) if not line.startswith("make")
+        )
+
     def chalice(self, *arguments: str, **options: Any) -> str:
         """Run `chalice` itself; return what it prints."""
         return self.run(CHALICE, *arguments, **options)

@@ -4,6 +4,8 @@ import base64
 import hashlib
 import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import zipfile
@@ -15,7 +17,9 @@ from chalice.utils import OSUtils
 from emulated.events import proxy_event
 from emulated.lambda_environment import lambda_python
 from emulated.runtime_api import booted_python
+from tests.processes import wait_until
 from tests.project import Project, client
+from tests.wheels import make_wheel
 from tools.commands import readable_stat
 
 TAG = sys.implementation.cache_tag
@@ -50,11 +54,11 @@ def bytecode(source: str) -> str:
     return f"{folder}/__pycache__/{name[:-3]}.{TAG}.pyc".removeprefix("/")
 
 
-def test_holds_what_lambda_needs_alone_in_85_kilobytes(project: Project) -> None:
+def test_holds_what_lambda_needs_alone_in_80_kilobytes(project: Project) -> None:
     path = project.package() / "deployment.zip"
     with zipfile.ZipFile(path) as package:
         assert set(package.namelist()) == CONTENTS | set(map(bytecode, CONTENTS))
-    assert path.stat().st_size <= 85_000
+    assert path.stat().st_size <= 80_000
 
 
 def litter(folder: Path) -> None:
@@ -95,15 +99,6 @@ def test_vendored_modules_are_in_it_with_their_bytecode(project: Project) -> Non
     (project.folder / "vendor" / "extra.py").write_text("")
     with zipfile.ZipFile(project.package() / "deployment.zip") as package:
         assert {"extra.py", bytecode("extra.py")} <= set(package.namelist())
-
-
-def test_what_git_does_not_track_is_named(project: Project) -> None:
-    subprocess.run(["git", "init", "--quiet"], cwd=project.folder, check=True)
-    subprocess.run(["git", "add", "--all"], cwd=project.folder, check=True)
-    (project.folder / "chalicelib" / "forgotten.py").write_text("")
-    command = [sys.executable, "-m", "tools.package", "records", "package", "dev", "build"]
-    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, timeout=60)
-    assert "Left out, since git does not track it: chalicelib/forgotten.py\n" in done.stderr
 
 
 @pytest.mark.parametrize(("mode", "packaged"), [(0o600, 0o644), (0o664, 0o644), (0o700, 0o755)])
@@ -176,3 +171,111 @@ def test_bytecode_that_was_tampered_with_is_not_packaged(project: Project, runti
         (project.folder / folder / bytecode("app.py")).write_bytes(evil)
     with booted_python(unpacked(project), runtime) as function:
         assert function.invoke(proxy_event("/"))[1]["body"] == "a sample"
+
+
+def test_bytecode_of_requirements_is_in_it(project: Project, runtime: Path) -> None:
+    make_wheel(project.folder / "wheels", "extra", {"extra/__init__.py": "TEXT = 'an extra'"})
+    text = "--no-index\n--find-links wheels\nextra\n"
+    (project.folder / "requirements.txt").write_text(text)
+    project.change('return "a sample"', "import extra; return extra.TEXT")
+    task = unpacked(project)
+    assert (task / bytecode("extra/__init__.py")).exists()
+    with booted_python(task, runtime) as function:
+        assert function.invoke(proxy_event("/"))[1]["body"] == "an extra"
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("def view(:", "SyntaxError: invalid syntax"),
+        ("nowhere()", "NameError: name 'nowhere' is not defined"),
+        ("app.route('/')(index)", "ValueError: Duplicate method: 'GET'"),
+        ("import sys; sys.exit('no')", "SystemExit: no"),
+        ("import os; os.environ['NONE']", "KeyError: 'NONE'"),
+    ],
+)
+def test_an_app_that_cannot_start_is_not_packaged(project: Project, code: str, reason: str) -> None:
+    project.append(f"\n{code}\n")
+    line = len((project.folder / "app.py").read_text().splitlines())
+    refusal = project.refusal("package")
+    assert f"app.py, line {line}: " in refusal
+    assert reason in refusal
+    assert refusal.count("\n") == 1
+    assert not (project.folder / "build" / "deployment.zip").exists()
+
+
+def test_a_log_level_that_does_not_exist_is_found_before_a_deploy(project: Project) -> None:
+    project.change('"LOG_LEVEL": "DEBUG"', '"LOG_LEVEL": "VERBOSE"', ".chalice/config.json")
+    assert "VERBOSE" in project.refusal("deploy")
+    assert set(project.left_in_aws().values()) == {0}
+
+
+def test_a_package_that_fails_leaves_the_one_before(project: Project) -> None:
+    before = (project.package() / "deployment.zip").read_bytes()
+    project.append("1 / 0")
+    project.refusal("package")
+    assert (project.folder / "build" / "deployment.zip").read_bytes() == before
+
+
+def test_settings_that_are_not_json_are_named(project: Project) -> None:
+    project.change('"version": "2.0",', '"version": "2.0"', ".chalice/config.json")
+    refusal = project.refusal("package")
+    assert refusal.startswith(".chalice/config.json cannot be read: ")
+    assert "line 3" in refusal
+
+
+def packaging(project: Project, **environment: str) -> "subprocess.Popen[str]":
+    """Start what `make package` runs."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "tools.package", "records", "package", "dev", "build"],
+        cwd=project.folder,
+        env=project.environment | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+    )
+
+
+def test_ctrl_c_ends_it_quietly(project: Project) -> None:
+    project.append("import pathlib, time; pathlib.Path('started').touch(); time.sleep(60)\n")
+    with packaging(project) as process:
+        wait_until((project.folder / "build" / "dev" / "started").exists)
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in output
+
+
+def test_no_terminal_is_asked_what_it_can(project: Project) -> None:
+    ours, theirs = os.openpty()
+    done = subprocess.run(
+        [sys.executable, "-m", "tools.package", "records", "package", "dev", "build"],
+        cwd=project.folder,
+        env=project.environment | {"TERM": "xterm-256color"},
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        timeout=120,
+    )
+    os.close(theirs)
+    output = os.read(ours, 10_000)
+    os.close(ours)
+    assert (done.returncode, b"\x1b" in output) == (0, False)
+
+
+def test_no_credentials_are_looked_for(project: Project) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as metadata:
+        for name in [name for name in project.environment if name.startswith("AWS_")]:
+            del project.environment[name]
+        project.environment |= {
+            "AWS_DEFAULT_REGION": "us-east-1",
+            "AWS_EC2_METADATA_SERVICE_ENDPOINT": f"http://127.0.0.1:{metadata.getsockname()[1]}",
+            "AWS_METADATA_SERVICE_TIMEOUT": "1",
+        }
+        with packaging(project) as process:
+            process.communicate(timeout=60)
+        assert process.returncode == 0
+        metadata.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            metadata.accept()

@@ -53,7 +53,7 @@ class Factory(CLIFactory):
                 if Path(frame.filename).is_relative_to(folder)
             ]
             reason = " ".join(f"{type(error).__name__}: {error}".split())
-            sys.exit(f"The app cannot be imported: {''.join(places[-1:])}{reason}")
+            sys.exit(f"The app cannot be imported: {''.join(places)}{reason}")
 
 
 def run_chalice(staged: Path, command: str, stage: str, *arguments: str) -> None:
@@ -65,6 +65,7 @@ def run_chalice(staged: Path, command: str, stage: str, *arguments: str) -> None
     TemplateDeepMerger.merge = merge_for_each_function  # type: ignore[method-assign, assignment]
     OSUtils.walk = sorted_walk  # type: ignore[method-assign, assignment]
     OSUtils.stat = readable_stat  # type: ignore[method-assign, assignment]
+    logging.disable()  # what the app logs when it is imported, and through it Chalice
     sys.dont_write_bytecode = True  # Chalice imports the app before it packages it
     logging.disable()  # the app's log would show what Chalice and AWS's client do
     command_line = ["--project-dir", str(staged), command, "--stage", stage, *arguments]

@@ -103,12 +103,12 @@ def advice(module: str, project: Path) -> str:
     def holds(*places: str) -> bool:
         return any((project / f"{place}{end}").exists() for place in places for end in ("", ".py"))
 
+    if not top:
+        return "a relative import starts in chalicelib/ and stays there"
     if holds(f"vendor/{top}") or (top in APP and holds(path)):
         return "it is there, but git does not track it: `git add` it"
     if top == "chalice":
         return "on Lambda, Chalice has only `chalice` and `chalice.app`"
-    if not top:
-        return "a relative import starts in chalicelib/ and stays there"
     if top in APP:
         return "there is no such module"
     if holds(top):
