@@ -6,6 +6,7 @@ from collections.abc import Callable
 from copy import copy
 from decimal import Decimal
 from json import dumps
+from json.encoder import encode_basestring
 from typing import Any
 from urllib.parse import unquote
 
@@ -36,7 +37,7 @@ class ExpressApp(Chalice):
             settings = {**declared, "methods": [method]}
             if method not in ("POST", "PUT", "PATCH"):
                 settings.setdefault("content_types", [])
-            super()._register_route(name, user_handler, {**kwargs, "kwargs": settings}, **unused)
+            super()._register_route(name, user_handler, {**kwargs, "kwargs": settings})
         for methods in self.routes.values():
             if "GET" in methods and "HEAD" not in methods:
                 methods["HEAD"] = copy(methods["GET"])
@@ -102,7 +103,8 @@ def content(value: Any) -> tuple[str | bytes, str]:
         return text, "text/html; charset=utf-8"
     if isinstance(value, bytes | bytearray):
         return bytes(value), "application/octet-stream"
-    return stringify(value), "application/json; charset=utf-8"
+    text = stringify(value).encode(errors="backslashreplace").decode()  # JSON escapes the half
+    return text, "application/json; charset=utf-8"
 
 
 def stringify(value: Any) -> str:
@@ -111,7 +113,7 @@ def stringify(value: Any) -> str:
     Unlike there, keys stay in order and integers exact. TypeError for what Chalice cannot write.
     """
     if isinstance(value, str):
-        return dumps(value, ensure_ascii=False).encode(errors="backslashreplace").decode()
+        return encode_basestring(value)
     if value is None or isinstance(value, int):
         return dumps(value)
     if isinstance(value, float):
@@ -126,12 +128,13 @@ def stringify(value: Any) -> str:
 
 def stringify_float(value: float) -> str:
     """Return a number as JavaScript writes it (ECMA-262, 6.1.6.1.20), null for NaN and Infinity."""
-    number = Decimal(repr(value))
+    text = float.__repr__(value)
+    number = Decimal(text)
     if not number.is_finite():
         return "null"
     if 1e-6 <= abs(value) < 1e21:
         return f"{number:f}".removesuffix(".0")
-    return repr(value).replace("e-0", "e-") if value else "0"
+    return text.replace("e-0", "e-") if value else "0"
 
 
 def entity_tag(body: str | bytes) -> str:

@@ -184,6 +184,13 @@ def test_the_etag_of_a_view_stays_and_counts() -> None:
     assert answer_of(mine, If_None_Match=entity_tag("a")).status_code == 200
 
 
+def test_the_answer_of_another_middleware_is_finished_too() -> None:
+    app = app_with(lambda: "a")
+    app.register_middleware(lambda request, _: Response(request.path, {"ETag": '"its"'}), "http")
+    answer = Client(app).http.get("/")
+    assert (answer.body, answer.headers) == (b"/", {"Content-Type": HTML, "ETag": '"its"'})
+
+
 def test_headers_that_a_view_hands_out_again_stay_as_they_are() -> None:
     shared: dict[str, Any] = {"Cache-Control": "max-age=60"}
     assert answer_of(Response("a", shared)).headers["cache-control"] == "max-age=60"
@@ -229,6 +236,7 @@ MINE = 'W/"1-a"'
         ('"1-a"', None, 304),
         (f"W/{MINE}", None, 304),
         ('"b"', None, 200),
+        (f"X{MINE}", None, 200),
         (f'"b",  {MINE}  ,"c"', None, 304),
         # Around an entity tag, Express takes spaces away and no tabs, though RFC 9110 allows both.
         (f'"b",\t{MINE}', None, 200),
@@ -262,7 +270,10 @@ def test_an_entity_tag_is_the_length_and_the_hash_of_the_bytes(body: str | bytes
 
 
 def test_head_comes_with_get() -> None:
-    with Client(app_with(lambda: "a")) as client:
+    app = app_with(lambda: "a", name="index")
+    declared = [(entry.method, entry.view_name) for entry in app.routes["/"].values()]
+    assert declared == [("GET", "index"), ("HEAD", "index")]
+    with Client(app) as client:
         get, head = client.http.get("/"), client.http.head("/")
     assert (head.status_code, head.headers) == (200, get.headers)
     assert head.body == get.body  # API Gateway counts and drops it
