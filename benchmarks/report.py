@@ -14,8 +14,8 @@ FLOOR = "no framework"
 BARE = "Chalice by itself"
 OURS = "this service"
 PLAIN = "this service, by `chalice package` only"
-GROWN = "this service with requests"
-GROWN_PLAIN = "this service with requests, by `chalice package` only"
+GROWN = "this service with `requests`"
+GROWN_PLAIN = "this service with `requests`, by `chalice package` only"
 EXPRESS, BUNDLED = "Express, serverless-http", "Express, serverless-http, bundled"
 PYTHON_PEERS = {
     "powertools": "AWS Lambda Powertools",
@@ -42,15 +42,19 @@ class Ratio(NamedTuple):
     """How many times as large as another row's figures those of a row are."""
 
     value: float
-    short: str
-    long: str
+    rounded: str
+    with_interval: str
+
+    def __str__(self) -> str:
+        """Return it as it is quoted."""
+        return self.rounded
 
 
 def compare(figures: list[float], others: list[float]) -> Ratio:
-    """Return the median of the ratios of two rows, and in `long` its 95 % confidence interval.
+    """Return how many times as large as `others` the figures of a row are, round by round.
 
-    They are compared round by round, so that what slows one round down slows both sides. The
-    interval is by bootstrap; it allows as many decimals as are sure, and one more is shown.
+    What slows a round down slows both sides. The value is the median; its 95 % confidence interval
+    is by bootstrap, and allows as many decimals as are sure and one more.
     """
     ratios = [figure / other for figure, other in zip(figures, others, strict=True)]
     chance = random.Random(0)  # the same data make the same page
@@ -58,9 +62,10 @@ def compare(figures: list[float], others: list[float]) -> Ratio:
     medians = sorted(statistics.median(sample) for sample in samples)
     value, low, high = statistics.median(ratios), medians[25], medians[-26]
     decimals = max(-math.floor(math.log10(max(high - low, 0.01))), 0)
-    short, lowest, highest = (f"{number:.{decimals}f}" for number in (value, low, high))
+    rounded, lowest, highest = (f"{number:.{decimals}f}" for number in (value, low, high))
     noise = ", noise" if low <= 1 <= high else ""
-    return Ratio(value, short, f"{short} ({lowest}-{highest}{noise})" if low < high else short)
+    interval = f" ({lowest}-{highest}{noise})" if low < high else ""
+    return Ratio(value, rounded, rounded + interval)
 
 
 class Results:
@@ -86,7 +91,7 @@ class Results:
         for figure, unit, has_ratio in COLUMNS:
             value = self.median(name, figure)
             if has_ratio:
-                cells.append(self.ratio(name, figure).long if value else "not known")
+                cells.append(self.ratio(name, figure).with_interval if value else "not known")
             cells.append(f"{value:,.0f} {unit}" if value else "not known")
         return f"| {' | '.join(cells)} |"
 
@@ -103,9 +108,9 @@ def page(results: Results) -> str:
         results.data,
         table=HEAD + "\n".join(results.row(name) for name in names),
         versions=", ".join(f"{name} {version}" for name, version in versions),
-        ours=results.ratio(OURS).short,
-        plain=results.ratio(PLAIN).short,
-        bare=results.ratio(BARE).short,
+        ours=results.ratio(OURS),
+        plain=results.ratio(PLAIN),
+        bare=results.ratio(BARE),
         ours_processor=results.ratio(OURS, "first_processor_ms")
         if known
         else "an unknown number of",
@@ -113,7 +118,7 @@ def page(results: Results) -> str:
         plain_ms=milliseconds[PLAIN],
         grown_ms=milliseconds[GROWN],
         grown_plain_ms=milliseconds[GROWN_PLAIN],
-        gain=results.ratio(PLAIN, to=OURS).long,
+        gain=results.ratio(PLAIN, to=OURS).with_interval,
         added=f"{results.median(OURS) - results.median(FLOOR):.0f}",
     )
 
@@ -141,7 +146,7 @@ def picture(results: Results) -> str:
             f"<g{kind}>",
             f'<text x="{left - 10}" y="{y + 15}" text-anchor="end">{name.replace("`", "")}</text>',
             f'<rect x="{left}" y="{y}" width="{length:.0f}" height="20"/>',
-            f'<text x="{left + length + 6:.0f}" y="{y + 15}">{ratio.short}</text>',
+            f'<text x="{left + length + 6:.0f}" y="{y + 15}">{ratio}</text>',
             *(f'<text x="{x}" y="{y + 15}" text-anchor="end">{cell}</text>' for x, cell in columns),
             "</g>",
         ]
