@@ -47,8 +47,10 @@ def install(folder: Path, scope: str) -> None:
     # The app's own come last: where versions differ, what Lambda gets is what is tried here.
     for command in [*create, str(folder)], [*pip, *packages], [*pip, "-r", "requirements.txt"]:
         subprocess.run(command, check=True)
-    # pip can be configured to install somewhere else.
-    subprocess.run([python, "-c", f"import {', '.join(TO_RUN)}"], check=True)
+    if subprocess.run(
+        [python, "-c", f"import {', '.join(TO_RUN)}"], stderr=subprocess.DEVNULL
+    ).returncode:
+        sys.exit("pip installs somewhere else: see `pip config list`.")
 
 
 def replace(venv: Path, scope: str) -> None:
