@@ -30,7 +30,7 @@ override no_proxy := 127.0.0.1,$(no_proxy)
 export AWS_ENDPOINT_URL AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_DEFAULT_REGION
 export AWS_CONFIG_FILE AWS_SHARED_CREDENTIALS_FILE NO_PROXY no_proxy AWS_PORT
 else ifneq ($(AWS),)
-$(error AWS is emulated, or left out)
+$(error AWS=$(AWS) is not known: write AWS=emulated, or leave it out)
 endif
 
 # `make test VENV=...` takes a virtual environment as it is, and installs nothing.
