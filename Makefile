@@ -63,7 +63,7 @@ lint: dev-tools ## Check style, types and workflows
 	@exec "$(VENV)/bin/zizmor" --offline --quiet --no-progress .github
 
 format: dev-tools ## Put the code into its style
-	$(RUN) ruff check --fix
+	$(RUN) ruff check --fix-only
 	$(RUN) ruff format
 
 package: run-tools ## Write build/deployment.zip and build/sam.json (STAGE=prod for prod)
