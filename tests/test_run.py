@@ -1,15 +1,18 @@
 """The service over HTTP, as `chalice local` and `make run` serve it."""
 
+import os
 import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 import requests
 
-from tests.processes import REPOSITORY, free_port, serving, wait_until
+from tests.processes import free_port, is_listening, serving, wait_until
 from tests.project import CHALICE, Project
 
 pytestmark = pytest.mark.xdist_group("local")
@@ -33,43 +36,83 @@ def test_a_session_that_mixes_head_and_get_is_not_broken(url: str) -> None:
             assert response.text == ("a sample" if method == "GET" else "")
 
 
-def make_run(port: str) -> list[str]:
-    """The command behind `make run`."""
-    return [sys.executable, "-m", "tools.run", port]
+@contextmanager
+def make_run(project: Project, stage: str = "dev", shell: str = "") -> Iterator[Callable[[], str]]:
+    """Start `make run`, after the `shell` commands; yield what returns the answer to `GET /`."""
+    port = free_port()
+    command = [*project.make_command("run", stage), f"PORT={port}"]
+    script = ["sh", "-c", f'{shell}\nexec "$@"', "sh", *command]
+
+    def answer() -> str:
+        try:
+            return requests.get(f"http://127.0.0.1:{port}/", timeout=10).text
+        except requests.ConnectionError:
+            return ""
+
+    with serving(script, port, project.folder) as make:
+        yield answer
+        make.terminate()  # `serving` sends Ctrl-C, which make leaves to its terminal
+        make.wait(timeout=10)
 
 
 @pytest.mark.parametrize("port", ["", "abc", "0", "-1", "65536", "80.5", "٣٠٠٠"])
-def test_make_run_refuses_what_is_no_port_in_one_line(port: str) -> None:
-    run = subprocess.run(make_run(port), capture_output=True, text=True, timeout=10, cwd=REPOSITORY)
-    assert run.returncode == 1
-    assert run.stderr == f"PORT={port} is no port: choose a number from 1 to 65535.\n"
+def test_refuses_what_is_no_port_in_one_line(project: Project, port: str) -> None:
+    refusal = project.refusal("run", PORT=port)
+    assert refusal == f"PORT={port} is no port: choose a number from 1 to 65535.\n"
 
 
-def test_make_run_refuses_a_busy_port_in_one_line() -> None:
+def test_refuses_a_busy_port_in_one_line(project: Project) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        run = subprocess.run(
-            make_run(str(port)), capture_output=True, text=True, timeout=10, cwd=REPOSITORY
-        )
-    assert run.returncode == 1
-    assert run.stderr == f"Port {port} is in use: choose another one, PORT={port + 1} say.\n"
+        refusal = project.refusal("run", PORT=str(port))
+    assert refusal == f"Port {port} is in use: choose another one, PORT={port + 1} say.\n"
 
 
-def test_make_run_serves_each_change_and_outlives_a_mistake(project: Project) -> None:
+def test_serves_each_change_and_outlives_a_mistake(project: Project) -> None:
     code = (project.folder / "app.py").read_text()
-    port = free_port()
-
-    def answers(text: str) -> bool:
-        try:
-            return requests.get(f"http://127.0.0.1:{port}/", timeout=10).text == text
-        except requests.ConnectionError:
-            return False
-
-    with serving(make_run(str(port)), port, project.folder) as process:
-        wait_until(lambda: answers("a sample"))
+    with make_run(project) as answer:
+        wait_until(lambda: answer() == "a sample")
         (project.folder / "app.py").write_text("this is no Python")
-        wait_until(lambda: not answers("a sample"))
+        wait_until(lambda: answer() != "a sample")
         (project.folder / "app.py").write_text(code.replace("a sample", "a change"))
-        wait_until(lambda: answers("a change"))
-        process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=10) == 0
+        wait_until(lambda: answer() == "a change")
+
+
+@pytest.mark.parametrize("folder", ["chalicelib/new", "vendor/new"])
+def test_serves_a_change_in_a_folder_that_is_new(project: Project, folder: str) -> None:
+    module = folder.removeprefix("vendor/").replace("/", ".")
+    with make_run(project) as answer:
+        (project.folder / folder).mkdir(parents=True)
+        (project.folder / folder / "text.py").write_text('TEXT = "old"\n')
+        project.change("import os", f"import os\nfrom {module}.text import TEXT")
+        project.change('"a sample"', "TEXT")
+        wait_until(lambda: answer() == "old")
+        (project.folder / folder / "text.py").write_text('TEXT = "new"\n')
+        wait_until(lambda: answer() == "new")
+
+
+def test_serves_a_change_at_once_where_ctrl_c_is_ignored(project: Project) -> None:
+    with make_run(project, shell="trap '' INT") as answer:
+        project.change("a sample", "a change")
+        wait_until(lambda: answer() == "a change", seconds=4)
+
+
+def test_serves_a_stage_with_its_variables(project: Project) -> None:
+    project.change('"a sample"', 'os.environ["LOG_LEVEL"]')
+    with make_run(project, stage="prod") as answer:
+        assert answer() == "INFO"
+
+
+def test_ctrl_c_just_after_a_change_ends_it_without_a_word(project: Project) -> None:
+    port = str(free_port())
+    command = [sys.executable, "-m", "tools.run", port]
+    for delay in (0, 0.05, 0.1, 0.2, 0.4):
+        run = subprocess.Popen(
+            command, cwd=project.folder, start_new_session=True, stderr=subprocess.PIPE, text=True
+        )
+        wait_until(lambda: is_listening(int(port)))
+        (project.folder / "app.py").touch()
+        time.sleep(delay)
+        os.killpg(run.pid, signal.SIGINT)
+        assert run.communicate(timeout=10)[1] == ""
+        assert run.returncode == 0

@@ -14,8 +14,8 @@ from chalice.constants import DEFAULT_STAGE_NAME
 from watchfiles import Change, DefaultFilter, watch
 
 from tools.lifetime import end_with_parent
-from tools.package import settings
 from tools.ports import usable_port
+from tools.settings import settings
 
 CODE = ("chalicelib", "vendor")
 
