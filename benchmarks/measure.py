@@ -28,7 +28,7 @@ from emulated.runtime_api import Function, booted
 from tools.package import PROJECT, add_bytecode
 
 PEERS = Path(__file__).parent / "peers"
-ROUNDS, INVOCATIONS = 24, 300
+ROUNDS, INVOCATIONS = 30, 300
 ESBUILD = ["esbuild", "app.js", "--bundle", "--minify", "--platform=node"]
 ANSWERS = {"/": "hello world", "/test": "test"}
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -113,7 +113,7 @@ def run(*command: str | Path, folder: Path = PROJECT) -> None:
     )
     if done.returncode:
         reason = (done.stderr or done.stdout).strip().rpartition("\n")[2]
-        sys.exit(f"{' '.join(map(str, command))} failed: {reason}. Nothing is written.")
+        sys.exit(f"{' '.join(map(str, command))} failed: {reason.rstrip('.')}. Nothing is written.")
 
 
 def size_kb(code: Path) -> float:
