@@ -33,6 +33,16 @@ A_SCHEDULE = '''
 def tick(event):
     """Run each hour."""
 '''
+LISTS_BUCKETS = '''
+import boto3
+
+
+@app.route("/buckets")
+def buckets():
+    """List the account's buckets."""
+    s3 = boto3.client("s3")
+    return s3.list_buckets()
+'''
 
 
 def new_project(folder: Path) -> Project:
@@ -243,7 +253,7 @@ def test_the_roles_may_do_what_the_stage_s_policy_says_and_nothing_else(
 
 def test_what_autogen_policy_finds_reaches_the_role(project: Project) -> None:
     project.change('"autogen_policy": false', '"autogen_policy": true', ".chalice/config.json")
-    project.append("import boto3\n\nboto3.client('s3').list_buckets()\n")
+    project.append(LISTS_BUCKETS)
     role = one(transformed(packaged(project)), "IAM::Role")
     assert "s3:ListAllMyBuckets" in json.dumps(role["Policies"])
 
