@@ -91,6 +91,7 @@ def test_in_the_emulated_aws_they_are_those_for_this_machine(folder: Path) -> No
         ("./wheels/{only_here}", "arm64", "arm64"),
         ("-r nowhere.txt", None, "nowhere.txt"),
         ("what is this?", None, "what is this"),
+        ("./broken", None, "./broken.*: RuntimeError: no compiler"),
     ],
 )
 def test_what_cannot_be_packaged_ends_it_with_pips_reason(
@@ -98,6 +99,9 @@ def test_what_cannot_be_packaged_ends_it_with_pips_reason(
 ) -> None:
     tag = f"cp3{sys.version_info.minor}-cp3{sys.version_info.minor}-linux_x86_64"
     only_here = make_wheel(folder / "wheels", "only_here", {"only_here.py": ""}, tag=tag)
+    (folder / "broken").mkdir()
+    (folder / "broken" / "pyproject.toml").write_text(PYPROJECT)
+    (folder / "broken" / "backend.py").write_text("raise RuntimeError('no compiler')")
     with pytest.raises(SystemExit, match=reason) as refusal:
         vendored(folder, requirements.format(only_here=only_here.name), architecture)
     assert "\n" not in str(refusal.value)

@@ -24,19 +24,22 @@ def platform_options(architecture: str) -> list[str]:
 
 def pip(project: Path, purpose: str, *arguments: str) -> None:
     """Run pip on the requirements of `project`; end the program with pip's reason if it fails."""
-    command = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check", *arguments]
+    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
     done = subprocess.run(
         [*command, "--requirement", REQUIREMENTS],
         cwd=project,
         stdin=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         encoding="utf-8",
         errors="replace",
     )
     if done.returncode:
-        lines = done.stderr.strip().splitlines()
-        errors = [line.strip() for line in lines if re.match(r"\s*error:", line, re.IGNORECASE)]
-        reason = " ".join(errors or lines[-1:])
+        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
+        reasons = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+        if "[end of output]" in lines:  # of a build: what it says last is why it fails
+            packages = re.findall("^(?:Collecting|Processing) (.*)", done.stdout, re.MULTILINE)
+            reasons = (reasons or packages[-1:]) + [lines[lines.index("[end of output]") - 1]]
+        reason = ": ".join(reasons or lines[-1:])
         sys.exit(f"{REQUIREMENTS} cannot be packaged for {purpose}. pip says: {reason}")
 
 
