@@ -8,10 +8,9 @@ import venv
 from importlib.util import find_spec
 from pathlib import Path
 
-VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
+from tools.imports import LAMBDA_HAS
 
-BOTO3 = ("boto3", "botocore", "s3transfer", "jmespath", "dateutil", "six", "urllib3")
-CLIENT = ("awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py")
+VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
 VARIABLES = {
     "AWS_EXECUTION_ENV": f"AWS_Lambda_{VERSION}",
@@ -33,7 +32,7 @@ def lambda_python(folder: Path) -> Path:
     """
     venv.create(folder, symlinks=True, with_pip=False)
     site_packages = folder / "lib" / VERSION / "site-packages"
-    for name in (*BOTO3, *CLIENT):
+    for name in LAMBDA_HAS:
         spec = find_spec(name)
         if spec and spec.origin:  # runtime_client is made on Linux only
             source = Path(spec.origin)

@@ -7,9 +7,10 @@ from importlib.metadata import packages_distributions
 from importlib.util import resolve_name
 from pathlib import Path
 
-# https://docs.aws.amazon.com/lambda/latest/dg/python-package.html
+# Beside the standard library: boto3 with what it brings, and AWS's runtime client.
+# docs.aws.amazon.com/lambda/latest/dg/python-package.html
 LAMBDA_HAS = {"boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3"}
-LAMBDA_HAS |= {"awslambdaric", "snapshot_restore_py"}
+LAMBDA_HAS |= {"awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py"}
 
 APP = {"app", "chalicelib", "chalice"}  # of these, each module and each name in it is checked
 CATCHES_IMPORT_ERROR = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
