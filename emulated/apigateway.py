@@ -60,8 +60,9 @@ async def control_plane(
 ) -> Answer:
     """Answer a call of API Gateway's own API, as `chalice deploy` makes them.
 
-    MiniStack lacks ImportRestApi and PutRestApi, and an UpdateRestApi that takes the minimum
-    compression size away: docs.aws.amazon.com/apigateway/latest/api.
+    MiniStack lacks ImportRestApi, PutRestApi and UpdateDomainName (which changes nothing here), and
+    an UpdateRestApi that takes the minimum compression size away:
+    docs.aws.amazon.com/apigateway/latest/api.
     """
     match method, path.strip("/").split("/"):
         case "POST", ["restapis"] if "mode" in query:
@@ -76,6 +77,8 @@ async def control_plane(
             await handle_request(method, path, headers, body, query)
             api = apigateway._rest_apis[api_id]
             api["minimumCompressionSize"] = api["minimumCompressionSize"] or None
+        case "PATCH", ["domainnames", _]:
+            return await control_plane("GET", path, headers, b"", query)
         case _:
             answer: Answer = await handle_request(method, path, headers, body, query)
             return answer

@@ -7,7 +7,7 @@ import re
 import signal
 import sys
 import time
-from contextlib import redirect_stdout
+from contextlib import nullcontext, redirect_stdout
 from pathlib import Path
 
 from botocore.config import Config as ClientConfig
@@ -66,19 +66,19 @@ def recover_record(path: Path, stage: StageInAws) -> list[Resource]:
 
 
 def show_logs(stage: StageInAws) -> None:
-    """Print the last ten minutes of each function, a stack's included."""
+    """Print the last ten minutes of each function's log, those of a stack included."""
     events = LogEventGenerator(TypedAWSClient(Session()))
-    stack_functions = [function for stack in stage.stacks.values() for function in stack]
-    for function in [*stage.functions.values(), *stack_functions]:
-        group = f"/aws/lambda/{function['FunctionName']}"
-        group = function.get("LoggingConfig", {}).get("LogGroup", group)
+    of_stacks = [function for functions in stage.stacks.values() for function in functions]
+    for function in [*stage.functions.values(), *of_stacks]:
+        default = {"LogGroup": f"/aws/lambda/{function['FunctionName']}"}
+        group = function.get("LoggingConfig", default)["LogGroup"]
         print(f"{group}:")
         options = LogRetrieveOptions.create(since="10m")
         display_logs(LogRetriever(events, group), sys.stdout, options)
 
 
 def check_deleted(record: Path, config: Config, session: Session) -> None:
-    """Say what is left in AWS after `chalice delete`: a failure unless it is only the logs."""
+    """Say that nothing but logs is left in AWS, or end the program with what is."""
     for _ in range(5):  # AWS may list for a moment what it has deleted
         left = recover_record(record, StageInAws(config, session, deleting=True))
         if not left:
@@ -92,36 +92,37 @@ def check_deleted(record: Path, config: Config, session: Session) -> None:
 def main(command: str, stage_name: str) -> None:
     """Run a command for a stage; end the program with one line if something is in the way."""
     config = settings(stage_name)
-    deleting = command == "delete"
+    changing = command in ("deploy", "delete")
     signal.signal(signal.SIGINT, lambda *_: sys.exit("Stopped. To go on, run it again."))
-    with errors_in_one_line(), lock(stage_name):
+    with errors_in_one_line(), lock(stage_name) if changing else nullcontext():
         session = Session()
         emulator = emulator_of(session)
-        if emulator:
-            os.environ["AWS_ENDPOINT_URL"] = emulator
+        os.environ["AWS_ENDPOINT_URL"] = emulator  # by which `tools.package` knows it, too
         # Is there an AWS? Once and at once, where botocore would try again for a minute
         once = ClientConfig(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
         session.create_client("sts", config=once).get_caller_identity()
         records = PROJECT / ("build/emulated" if emulator else ".chalice/deployed")
         record = records / f"{stage_name}.json"
-        stage = StageInAws(config, session, deleting)
+        stage = StageInAws(config, session, deleting=command == "delete")
         if stage.stacks and command != "logs" and (command == "deploy" or not stage.functions):
             sys.exit(
                 f"STAGE={stage_name} is the CloudFormation stack {', '.join(stage.stacks)}: "
                 "use `aws cloudformation` deploy, describe-stacks and delete-stack for it."
             )
         resources = recover_record(record, stage)
+        urls = [item[key] for item in resources for key in item if key.endswith("_url")]
+        if (command == "url" and not urls) or (
+            command == "logs" and not stage.functions and not stage.stacks
+        ):
+            sys.exit(f"{stage.name} is not deployed: run `make deploy STAGE={stage_name}`.")
         for note in stage.notes:
             print(note, file=sys.stderr)
         with redirect_stdout(EmulatedAddresses(emulator) if emulator else sys.stdout):
-            if command in ("deploy", "delete"):
+            if changing:
                 package.main(str(records), command, stage_name)
             if command == "delete":
                 check_deleted(record, config, session)
-            if command in ("url", "logs") and not (stage.functions or stage.stacks):
-                sys.exit(f"{stage.name} is not deployed: run `make deploy STAGE={stage_name}`.")
             if command == "url":
-                urls = [item[key] for item in resources for key in item if key.endswith("_url")]
                 print(*urls, sep="\n")
             if command == "logs":
                 show_logs(stage)

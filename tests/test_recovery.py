@@ -1,0 +1,240 @@
+"""What a deploy leaves when it breaks off, and what a fresh clone finds: all of it."""
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import zipfile
+
+import pytest
+import requests
+
+from emulated.faulty_endpoint import Fault, faulty_endpoint
+from tests.project import Project, client
+
+SCHEDULE = """
+
+@app.schedule("rate(1 hour)")
+def tick(event):
+    pass
+"""
+QUEUE = """
+
+@app.on_sqs_message(queue="NAME")
+def queue_reader(event):
+    pass
+"""
+WEBSOCKET = """
+
+app.experimental_feature_flags.update(["WEBSOCKETS"])
+
+@app.on_ws_message()
+def message(event):
+    pass
+"""
+EVERYTHING_ELSE = """
+
+from chalice import AuthResponse
+
+@app.authorizer()
+def allow(request):
+    return AuthResponse(routes=["*"], principal_id="somebody")
+
+@app.route("/guarded", authorizer=allow)
+def guarded():
+    return {}
+
+@app.lambda_function()
+def plain(event, context):
+    pass
+
+@app.on_s3_event(bucket="NAME")
+def bucket_reader(event):
+    pass
+
+@app.on_sns_message(topic="NAME")
+def topic_reader(event):
+    pass
+"""
+# What AWS lists, and how that is named
+LISTS = [
+    ("lambda", "list_functions", "Functions", "FunctionArn"),
+    ("lambda", "list_event_source_mappings", "EventSourceMappings", "EventSourceArn"),
+    ("iam", "list_roles", "Roles", "Arn"),
+    ("events", "list_rules", "Rules", "Arn"),
+    ("sns", "list_subscriptions", "Subscriptions", "SubscriptionArn"),
+    ("apigateway", "get_rest_apis", "items", "name"),
+    ("apigateway", "get_domain_names", "items", "domainName"),
+    ("apigatewayv2", "get_apis", "Items", "Name"),
+]
+
+
+def resources_in_aws(project: Project) -> list[str]:
+    """Return the names of all that AWS has of a project."""
+    names = [
+        item[name]
+        for service, operation, key, name in LISTS
+        for item in client(service).get_paginator(operation).paginate().build_full_result()[key]
+    ]
+    return sorted(name for name in names if project.name in name)
+
+
+def forget(project: Project) -> None:
+    """Remove the record, as a fresh clone has none."""
+    (project.folder / "build" / "emulated" / "dev.json").unlink()
+
+
+def break_off(project: Project, fault: Fault, request: str) -> str:
+    """Deploy, with a fault at a request; return what is printed."""
+    with faulty_endpoint(project.environment["AWS_ENDPOINT_URL"], fault, request) as endpoint:
+        deploy = subprocess.Popen(
+            [sys.executable, "-m", "tools.deploy", "deploy", "dev"],
+            cwd=project.folder,
+            env=project.environment | {"AWS_ENDPOINT_URL": endpoint.url, "AWS_MAX_ATTEMPTS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+        )
+        end = signal.SIGKILL if fault is Fault.KILLED else signal.SIGINT
+        endpoint.on_fault = lambda: os.killpg(deploy.pid, end)
+        printed, _ = deploy.communicate(timeout=60)
+    assert deploy.returncode != 0
+    return printed
+
+
+@pytest.mark.parametrize(
+    ("fault", "request_name", "message"),
+    [
+        (Fault.KILLED, "POST /2015-03-31/functions ", ""),
+        (Fault.KILLED, "POST /restapis", ""),  # the API is there, and nobody knows its id
+        (Fault.CTRL_C, "POST /restapis/.*/deployments", "Stopped. To go on, run it again."),
+        (Fault.REFUSED, "Action=PutRolePolicy", "AWS refuses: An error occurred (403)"),
+    ],
+)
+def test_a_deploy_that_breaks_off_can_be_run_again(
+    project: Project, fault: Fault, request_name: str, message: str
+) -> None:
+    printed = break_off(project, fault, request_name)
+    assert message in printed
+    assert "Traceback" not in printed
+    assert requests.get(project.deploy(), timeout=60).text == "a sample"
+    assert project.left_in_aws() == {"apis": 1, "functions": 1, "roles": 1}
+
+
+def test_every_kind_of_resource_is_found_without_a_record(project: Project) -> None:
+    code = SCHEDULE + QUEUE + WEBSOCKET + EVERYTHING_ELSE
+    project.append(code.replace("NAME", project.name))
+    client("sqs").create_queue(QueueName=project.name)
+    client("s3").create_bucket(Bucket=project.name)
+    client("sns").create_topic(Name=project.name)
+    domain = {"domain_name": f"{project.name}.example.com", "certificate_arn": "arn:aws:acm:::1"}
+    setting = f'"api_gateway_custom_domain": {json.dumps(domain)}, "stages"'
+    project.change('"stages"', setting, ".chalice/config.json")
+    project.make("deploy")
+    deployed = resources_in_aws(project)
+    assert len(deployed) == 2 * 8 + 6  # functions and their roles, callers and APIs
+    forget(project)
+    project.make("deploy")
+    assert resources_in_aws(project) == deployed
+    forget(project)
+    project.make("delete")
+    assert resources_in_aws(project) == []
+    bucket = client("s3").get_bucket_notification_configuration(Bucket=project.name)
+    assert not bucket.get("LambdaFunctionConfigurations")
+
+
+@pytest.mark.parametrize(
+    ("fault", "request_name", "made"),
+    [
+        (Fault.ENDPOINT_DOWN, "POST /2015-03-31/functions ", 1),  # a role
+        (Fault.KILLED, "POST /2015-03-31/event-source-mappings", 6),
+    ],
+)
+def test_delete_finds_what_a_deploy_that_broke_off_has_made(
+    project: Project, fault: Fault, request_name: str, made: int
+) -> None:
+    project.append(SCHEDULE + QUEUE.replace("NAME", project.name))
+    client("sqs").create_queue(QueueName=project.name)
+    assert "Traceback" not in break_off(project, fault, request_name)
+    assert len(resources_in_aws(project)) == made
+    project.make("delete")
+    assert resources_in_aws(project) == []
+
+
+def test_a_websocket_api_that_is_not_complete_is_made_again(project: Project) -> None:
+    project.append(WEBSOCKET)
+    break_off(project, Fault.KILLED, "POST /v2/apis/.*/stages")
+    project.make("deploy")
+    apis = client("apigatewayv2").get_apis()["Items"]
+    (api,) = (api["ApiId"] for api in apis if project.name in api["Name"])
+    assert client("apigatewayv2").get_stages(ApiId=api)["Items"]
+
+
+def make_by_hand(project: Project) -> list[str]:
+    """Make a role and a function whose names begin as the stage's do; return their ARNs."""
+    name = f"{project.name}-dev-by-hand"
+    role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    code = io.BytesIO()
+    with zipfile.ZipFile(code, "w") as package:
+        package.writestr("app.py", "")
+    settings = {"Runtime": "python3.13", "Handler": "app.app", "Role": role}
+    function = client("lambda").create_function(
+        FunctionName=name, Code={"ZipFile": code.getvalue()}, **settings
+    )
+    return sorted([role, function["FunctionArn"]])
+
+
+def test_what_the_app_no_longer_has_is_deleted_and_nothing_else(project: Project) -> None:
+    by_hand = make_by_hand(project)
+    project.append(SCHEDULE)
+    project.make("deploy")
+    assert any("tick" in name for name in resources_in_aws(project))
+    project.change(SCHEDULE, "")
+    forget(project)
+    project.make("deploy")
+    assert not any("tick" in name for name in resources_in_aws(project))
+    project.make("delete")
+    assert resources_in_aws(project) == by_hand
+
+
+def second_api(project: Project) -> str:
+    """Make another API that calls the function; return its id."""
+    apis = client("apigateway")
+    api = apis.create_rest_api(name=project.name)["id"]
+    (root,) = apis.get_resources(restApiId=api)["items"]
+    method = {"restApiId": api, "resourceId": root["id"], "httpMethod": "GET"}
+    apis.put_method(**method, authorizationType="NONE")
+    function = f"arn:aws:lambda:us-east-1:000000000000:function:{project.name}-dev"
+    path = f"lambda:path/2015-03-31/functions/{function}/invocations"
+    apis.put_integration(
+        **method,
+        type="AWS_PROXY",
+        integrationHttpMethod="POST",
+        uri=f"arn:aws:apigateway:us-east-1:{path}",
+    )
+    return str(api)
+
+
+def test_of_two_apis_the_recorded_one_is_kept_and_both_are_deleted(project: Project) -> None:
+    url = project.deploy()
+    second_api(project)
+    assert project.deploy() == url
+    project.make("delete")
+    assert resources_in_aws(project) == []
+
+
+def test_the_record_of_an_older_name_is_not_lost(project: Project) -> None:
+    record = project.folder / "build" / "emulated" / "dev.json"
+    record.parent.mkdir(parents=True)
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:older-name-dev"
+    resource = {"name": "api_handler", "resource_type": "lambda_function", "lambda_arn": arn}
+    record.write_text(json.dumps({"resources": [resource]}))
+    done = subprocess.run(
+        project.make_command("deploy"), cwd=project.folder, capture_output=True, text=True
+    )
+    message = "build/emulated/dev.json is about older-name-dev, an older name of the app: run"
+    assert done.stderr.startswith(message)
+    assert json.loads(record.read_text()) == {"resources": [resource]}
