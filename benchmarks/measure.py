@@ -28,7 +28,7 @@ from emulated.runtime_api import Function, booted
 from tools.package import PROJECT, add_bytecode
 
 PEERS = Path(__file__).parent / "peers"
-ROUNDS, INVOCATIONS = 30, 300
+ROUNDS, INVOCATIONS = 30, 200
 ESBUILD = ["esbuild", "app.js", "--bundle", "--minify", "--platform=node"]
 ANSWERS = {"/": "hello world", "/test": "test"}
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
@@ -156,16 +156,16 @@ def set_up(folder: Path) -> list[Candidate]:
 
     floor = with_bytecode(shutil.copytree(PEERS / "floor", folder / "floor"))
     add(report.FLOOR, floor, *client, "app.handler")
+    bare = chalice_package(shutil.copytree(PEERS / "chalice", folder / "bare"))
+    add(report.BARE, with_bytecode(bare), *client, "app.app")
 
     run(sys.executable, "-m", "tools.package", folder / "deployed", "package", "prod", folder)
     add(report.OURS, unpacked(folder / "deployment.zip"), *client, "app.app")
 
-    bare = chalice_package(shutil.copytree(PEERS / "chalice", folder / "bare"))
-    add(report.BARE, with_bytecode(bare), *client, "app.app")
-
     staged, bytecode = PROJECT / "build" / "prod", shutil.ignore_patterns("__pycache__")
     plain = chalice_package(shutil.copytree(staged, folder / "plain", ignore=bytecode))
     add(report.PLAIN, plain, *client, "app.app")
+
     grown = shutil.copytree(staged, folder / "grown", ignore=bytecode)
     requirement = f"requests=={importlib.metadata.version('requests')}"
     (grown / "requirements.txt").write_text(requirement)
@@ -208,10 +208,10 @@ def versions() -> dict[str, str]:
 
 def main() -> None:
     """Measure all candidates; write the figures, the page and the picture."""
-    use_core(0, 0)
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         candidates = set_up(Path(folder))
-        figures = {it.name: {"package_kb": [size_kb(it.code)]} for it in candidates}
+        figures = {name: {"package_kb": [size_kb(code)]} for name, code, _ in candidates}
+        use_core(0, 0)
         for number in range(ROUNDS + 1):
             print(f"\rRound {number} of {ROUNDS}", end="", flush=True)
             for candidate in random.sample(candidates, len(candidates)):
