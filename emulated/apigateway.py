@@ -9,7 +9,13 @@ What differs from AWS:
 - Names of headers reach a function in lower case; a header that is sent twice reaches it as one.
 - Answers are not compressed, whatever `minimum_compression_size` says.
 - AWS's limits on the size of requests and answers, and of 29 seconds, do not apply.
+
+What is not known of AWS, and how it is here:
+
+- An answer to HEAD has the Content-Length of the answer to GET.
 - A preflight answer has the body `{}`.
+- A route's own name is not decoded: `/t%65st` is an unknown path.
+- The gateway response for an `Authorization` header on an unknown path is DEFAULT_4XX.
 
 A redirect to `/test` leaves the stage on AWS as well: there, it has to name `/dev/test`.
 """
@@ -191,7 +197,7 @@ def event_of_aws(
     """Return MiniStack's event with what AWS's event has: the fields of `proxy_event`."""
     sample = proxy_event(event["resource"], event["httpMethod"])
     context = sample["requestContext"] | event["requestContext"]
-    client = urlsplit(f"http://{headers['host']}")
+    client = urlsplit(f"http://{headers.get('host', '')}")
     context |= {
         "deploymentId": stage["deploymentId"],
         "domainName": client.hostname,
@@ -203,7 +209,12 @@ def event_of_aws(
         context["requestId"] = str(UUID(headers.get("x-amzn-requestid", "")))
     query = event["multiValueQueryStringParameters"]
     forwarded = {name: value for name, value in headers.items() if name not in NOT_FORWARDED}
-    forwarded |= {"x-forwarded-for": "127.0.0.1", "x-forwarded-proto": "http"}
+    forwarded |= {
+        "x-amzn-trace-id": f"Root=1-{secrets.token_hex(4)}-{secrets.token_hex(12)}",
+        "x-forwarded-for": "127.0.0.1",
+        "x-forwarded-port": str(client.port or 80),
+        "x-forwarded-proto": "http",
+    }
     return {name: event[name] for name in sample} | {
         "path": re.sub("^/+", "/", event["path"]),
         "headers": forwarded,

@@ -96,6 +96,8 @@ def test_an_event_has_the_fields_that_aws_sends(echo: str) -> None:
     assert event.keys() == sample.keys()
     assert event["requestContext"].keys() == sample["requestContext"].keys()
     assert event["requestContext"]["identity"].keys() == sample["requestContext"]["identity"].keys()
+    added = {name.lower() for name in sample["headers"] if name.startswith(("X-Amzn", "X-Forw"))}
+    assert added <= event["headers"].keys() == event["multiValueHeaders"].keys()
 
 
 @gateway
