@@ -22,9 +22,15 @@ except ImportError:  # a Python that was built without it
 
 
 class ExpressApp(Chalice):
-    """A Chalice app that routes as Express does."""
+    """A Chalice app that takes requests, and bytes, as Express does."""
 
-    current_request: Request  # in a view there is one; Chalice's own type adds None
+    def __init__(self, app_name: str, **options: Any) -> None:
+        """Create the app; the parameters are Chalice's."""
+        super().__init__(app_name, **options)
+        # For API Gateway. Otherwise it sends bytes only to clients that accept one of a list of
+        # types before all others, and browsers do not: https://docs.aws.amazon.com/apigateway/
+        # latest/developerguide/lambda-proxy-binary-media.html
+        self.api.binary_types = ["*/*"]
 
     def _register_route(self, name: str, user_handler: Any, kwargs: Any, **unused: Any) -> None:
         """Declare HEAD with each GET; without a body in sight, accept any Content-Type.
@@ -44,21 +50,14 @@ class ExpressApp(Chalice):
                 methods["HEAD"].method = "HEAD"
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
-        """Decode the path parameters, which come as they are in the URL, and answer."""
+        """Answer an event of API Gateway, whose path parameters are as they were in the URL.
+
+        Bytes, whatever their type, are sent as text where they are UTF-8, and in Base64 otherwise.
+        """
+        self.api.binary_types = []  # for Chalice, which would refuse or encode by the type
         parameters = event.get("pathParameters") or {}
         decoded = {name: unquote(value) for name, value in parameters.items()}
-        return super().__call__({**event, "pathParameters": decoded or None}, context)
-
-
-class Answer(Response):
-    """A response that may have a body of bytes, whatever its Content-Type."""
-
-    def to_dict(self, binary_types: list[str] | None = None) -> dict[str, Any]:
-        """Return what API Gateway is told: text, or bytes in Base64.
-
-        It decodes Base64 only for a client that asks for a binary type; so UTF-8 goes as text.
-        """
-        answer = super().to_dict()
+        answer = super().__call__({**event, "pathParameters": decoded or None}, context)
         if isinstance(answer["body"], bytes):
             try:
                 answer["body"] = answer["body"].decode()
@@ -76,8 +75,9 @@ def like_express(request: Request | None, get_response: Callable[..., Response])
     `request` is None when the function is invoked with something that no API Gateway sent.
     """
     response = get_response(request)
-    answer = Answer(response.body, {**response.headers}, response.status_code)
     given = CaseInsensitiveMapping(response.headers)
+    answer = copy(response)
+    answer.headers = {**response.headers}
     if answer.status_code in (204, 304):
         answer.body = ""  # there is none (RFC 9110, 6.4.1)
     elif "content-type" not in given:

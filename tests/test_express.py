@@ -368,12 +368,27 @@ def test_without_parameters_there_are_none() -> None:
         ({"a": 1}, "application/json", ('{"a":1}', False)),
     ],
 )
-def test_bytes_that_are_no_text_are_sent_in_base64(
-    body: Any, content_type: str, sent: tuple[str, bool]
+@pytest.mark.parametrize("headers", [None, {"Accept": "text/html"}])
+def test_text_is_sent_as_it_is_and_other_bytes_in_base64(
+    body: Any, content_type: str, sent: tuple[str, bool], headers: dict[str, str] | None
 ) -> None:
     app = app_with(lambda: Response(body, {"Content-Type": content_type}))
-    answer = app(proxy_event("/"), None)
+    answer = app(proxy_event("/", headers=headers), None)
+    assert answer["statusCode"] == 200
     assert (answer["body"], answer.get("isBase64Encoded", False)) == sent
+
+
+def test_api_gateway_is_told_to_decode_base64_for_any_client() -> None:
+    binary_types = ExpressApp("other", configure_logs=False).api.binary_types
+    assert binary_types == ["*/*"]
+
+
+def test_a_middleware_outside_of_like_express_may_answer_anything() -> None:
+    app = ExpressApp("other", configure_logs=False)
+    app.route("/")(lambda: "a")
+    app.register_middleware(lambda *_: Response("text", {"Content-Type": "text/plain"}), "http")
+    app.register_middleware(like_express, "http")
+    assert Client(app).http.get("/").body == b"text"
 
 
 @given(st.binary())
