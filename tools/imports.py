@@ -22,9 +22,8 @@ def module_names(paths: Iterable[str]) -> set[str]:
     names = set[str]()
     for path in paths:
         *parts, file = path.split("/")
-        module = file.partition(".")[0]
-        if file.endswith((".py", ".pyc", ".so")) and module != "__init__":
-            parts.append(module)
+        if file.endswith((".py", ".pyc", ".so")):
+            parts.append(file.partition(".")[0])
         names.update(".".join(parts[:length]) for length in range(1, len(parts) + 1))
     return names
 
