@@ -82,6 +82,13 @@ def test_links_are_followed(folder: Path, tracked: bool) -> None:
     assert package.app_files() == sorted([*FILES, *links])
 
 
+def test_a_link_that_leads_nowhere_is_named(folder: Path) -> None:
+    (folder / ".chalice").mkdir()
+    (folder / "chalicelib" / "lost.py").symlink_to("nowhere")
+    with pytest.raises(SystemExit, match=r"chalicelib/lost\.py cannot be packaged: No such file"):
+        package.stage_project(folder / "build" / "dev", folder / "records")
+
+
 @needs_git
 def test_submodules_belong_to_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     library = folder.parent / "library"

@@ -220,7 +220,7 @@ def test_a_package_that_fails_leaves_the_one_before(project: Project) -> None:
 def test_settings_that_are_not_json_are_named(project: Project) -> None:
     project.change('"version": "2.0",', '"version": "2.0"', ".chalice/config.json")
     refusal = project.refusal("package")
-    assert refusal.startswith(".chalice/config.json cannot be read: ")
+    assert refusal.startswith(".chalice/config.json is not valid JSON: ")
     assert "line 3" in refusal
 
 

@@ -65,7 +65,6 @@ def run_chalice(staged: Path, command: str, stage: str, *arguments: str) -> None
     TemplateDeepMerger.merge = merge_for_each_function  # type: ignore[method-assign, assignment]
     OSUtils.walk = sorted_walk  # type: ignore[method-assign, assignment]
     OSUtils.stat = readable_stat  # type: ignore[method-assign, assignment]
-    logging.disable()  # what the app logs when it is imported, and through it Chalice
     sys.dont_write_bytecode = True  # Chalice imports the app before it packages it
     logging.disable()  # the app's log would show what Chalice and AWS's client do
     command_line = ["--project-dir", str(staged), command, "--stage", stage, *arguments]

@@ -104,7 +104,10 @@ def stage_project(staged: Path, records: Path) -> None:
     for name in [*app_files(), *settings]:
         target = staged / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(PROJECT / name, target)
+        try:
+            shutil.copyfile(PROJECT / name, target)
+        except OSError as error:  # for example a link that leads nowhere
+            sys.exit(f"{name} cannot be packaged: {error.strerror or error}")
         if os.access(PROJECT / name, os.X_OK) and target.suffix != ".py":
             target.chmod(0o755)
     records.mkdir(parents=True, exist_ok=True)
