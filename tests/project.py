@@ -140,6 +140,6 @@ def copy(source: Path, target: Path) -> None:
         shutil.copy2(source, target)
 
 
-def client(service: str) -> Any:
-    """Return a client of the emulated AWS."""
-    return Session().create_client(service)
+def client(service: str, **options: Any) -> Any:
+    """Return a client of the emulated AWS; `options` are those of botocore's `create_client`."""
+    return Session().create_client(service, **options)

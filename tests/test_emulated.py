@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from botocore.session import Session
 from chalice.test import Client, HTTPResponse
 
 from emulated.events import proxy_event
@@ -45,16 +44,12 @@ def deploy_echo(
     name, package = f"echo-{uuid.uuid4().hex[:8]}", io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
         archive.writestr("function.py", code)
-    function = (
-        Session()
-        .create_client("lambda", endpoint_url=endpoint)
-        .create_function(
-            FunctionName=name,
-            Runtime=PYTHON,
-            Role="arn:aws:iam::123456789012:role/echo",
-            Handler="function.handler",
-            Code={"ZipFile": package.getvalue()},
-        )
+    function = client("lambda", endpoint_url=endpoint).create_function(
+        FunctionName=name,
+        Runtime=PYTHON,
+        Role="arn:aws:iam::123456789012:role/echo",
+        Handler="function.handler",
+        Code={"ZipFile": package.getvalue()},
     )
     path = f"2015-03-31/functions/{function['FunctionArn']}/invocations"
     integration = {
@@ -68,7 +63,7 @@ def deploy_echo(
         "paths": {"/answer": {"post": method}, "/event/{name}": {"get": method, "put": method}},
         "x-amazon-apigateway-binary-media-types": ["image/png"],
     }
-    gateway = Session().create_client("apigateway", endpoint_url=endpoint)
+    gateway = client("apigateway", endpoint_url=endpoint)
     api = gateway.import_rest_api(body=json.dumps(definition))["id"]
     gateway.create_deployment(restApiId=api, stageName="dev")
     return Echo(name, f"{endpoint}/_aws/execute-api/{api}/dev")
@@ -157,9 +152,11 @@ def test_a_client_chooses_the_request_id_and_not_the_extended_one(echo: str) -> 
 
 
 @gateway
-def test_a_function_is_ready_as_soon_as_it_is_there() -> None:
-    name = deploy_echo(os.environ["AWS_ENDPOINT_URL"]).function
-    assert client("lambda").get_function_configuration(FunctionName=name)["State"] == "Active"
+def test_a_function_is_ready_as_soon_as_it_is_updated() -> None:
+    name, functions = deploy_echo(os.environ["AWS_ENDPOINT_URL"]).function, client("lambda")
+    functions.update_function_configuration(FunctionName=name, Timeout=9)
+    function = functions.get_function_configuration(FunctionName=name)
+    assert (function["State"], function["LastUpdateStatus"]) == ("Active", "Successful")
 
 
 @gateway
@@ -289,8 +286,6 @@ PREFLIGHT = {
     "Access-Control-Allow-Headers": "Authorization,Content-Type,X-Amz-Date,X-Amz-Security-Token,"
     "X-Api-Key",
 }
-
-
 PLACES = [
     pytest.param(place, marks=pytest.mark.xdist_group(f"echo {place}"))
     for place in (IN_PROCESS, MAKE_RUN, EMULATED_AWS)
