@@ -68,6 +68,7 @@ def test_only_the_emulated_aws_is_in_its_environment(project: Project) -> None:
     real = dict.fromkeys(MADE_UP, "real") | {
         "AWS_PROFILE": "real",
         "AWS_SESSION_TOKEN": "real",
+        "AWS_DEFAULT_REGION": "eu-west-1",
         "AWS_REGION": "eu-west-1",
         "AWS_CONFIG_FILE": "real",
         "AWS_SHARED_CREDENTIALS_FILE": "real",

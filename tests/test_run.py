@@ -103,6 +103,13 @@ def test_serves_a_stage_with_its_variables(project: Project) -> None:
         assert answer() == "INFO"
 
 
+def test_the_server_ends_with_what_started_it(project: Project) -> None:
+    port = free_port()
+    with serving([sys.executable, "-m", "tools.run", str(port)], port, project.folder) as run:
+        run.kill()
+        wait_until(lambda: not is_listening(port), seconds=5)
+
+
 def test_ctrl_c_just_after_a_change_ends_it_without_a_word(project: Project) -> None:
     port = str(free_port())
     command = [sys.executable, "-m", "tools.run", port]

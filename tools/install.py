@@ -44,12 +44,15 @@ def install(folder: Path, scope: str) -> None:
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     lock = "requirements-dev.txt"
     packages = ["-r", lock] if scope == "dev" else ["-c", lock, *TO_RUN]
-    # The app's own come last: where versions differ, what Lambda gets is what is tried here.
-    for command in [*create, str(folder)], [*pip, *packages], [*pip, "-r", "requirements.txt"]:
+    commands = [[*create, str(folder)], [*pip, *packages]]
+    lines = Path("requirements.txt").read_text("utf-8").splitlines()
+    if any(line.strip() and not line.startswith("#") for line in lines):
+        # The app's own come last: where versions differ, what Lambda gets is what is tried here.
+        commands.append([*pip, "-r", "requirements.txt"])
+    for command in commands:
         subprocess.run(command, check=True)
-    if subprocess.run(
-        [python, "-c", f"import {', '.join(TO_RUN)}"], stderr=subprocess.DEVNULL
-    ).returncode:
+    check = [python, "-c", f"import {', '.join(TO_RUN)}"]
+    if subprocess.run(check, stderr=subprocess.DEVNULL).returncode:
         sys.exit("pip installs somewhere else: see `pip config list`.")
 
 
