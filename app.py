@@ -11,11 +11,9 @@ app.register_middleware(like_express, "http")
 
 @app.route("/")
 def index() -> str:
-    """Answer the root."""
     return "hello world"
 
 
 @app.route("/test")
 def test() -> str:
-    """Answer the test page."""
     return "test"
