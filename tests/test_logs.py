@@ -6,6 +6,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator
 from decimal import Decimal
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -124,6 +125,16 @@ def test_an_answer_of_another_function_passes(lines: Lines) -> None:
     app.lambda_function(name="double")(lambda event, context: event["number"] * 2)
     assert Client(app).lambda_.invoke("double", {"number": 2}).payload == 4
     assert lines() == []
+
+
+def test_a_thread_that_serves_another_client_has_ids_of_its_own(lines: Lines) -> None:
+    app_with(lambda: "a")(proxy_event("/"), Context())
+    thread = Thread(target=LIBRARY.info, args=["from a thread"])
+    thread.start()
+    thread.join()
+    request, other = lines()
+    assert request["requestId"] == Context.aws_request_id
+    assert "requestId" not in other
 
 
 def test_an_event_of_no_api_gateway_is_no_request(lines: Lines) -> None:
