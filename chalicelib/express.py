@@ -33,10 +33,10 @@ class ExpressApp(Chalice):
         self.api.binary_types = ["*/*"]
 
     def _register_route(self, name: str, user_handler: Any, kwargs: Any, **unused: Any) -> None:
-        """Declare HEAD with each GET; without a body in sight, accept any Content-Type.
+        """Declare HEAD with each GET, and accept any Content-Type where requests have no body.
 
-        API Gateway does not derive HEAD from GET. Chalice answers 415 to types that are not among
-        `content_types`, which stays so for POST, PUT and PATCH, and where they are given.
+        API Gateway does not derive HEAD from GET. Chalice answers 415 to a Content-Type that is not
+        among `content_types`; it still does for POST, PUT and PATCH, and where you give them.
         """
         declared = {"methods": ["GET"], **kwargs["kwargs"]}
         for method in declared["methods"]:
@@ -54,7 +54,7 @@ class ExpressApp(Chalice):
 
         Bytes, whatever their type, are sent as text where they are UTF-8, and in Base64 otherwise.
         """
-        self.api.binary_types = []  # for Chalice, which would refuse or encode by the type
+        self.api.binary_types = []  # for Chalice, which would want each text to be bytes
         parameters = event.get("pathParameters") or {}
         decoded = {name: unquote(value) for name, value in parameters.items()}
         answer = super().__call__({**event, "pathParameters": decoded or None}, context)
@@ -70,7 +70,7 @@ class ExpressApp(Chalice):
 def like_express(request: Request | None, get_response: Callable[..., Response]) -> Response:
     """Finish an answer as Express's `res.send` does: Content-Type, ETag, 304, JSON.
 
-    Chalice middleware (https://aws.github.io/chalice/topics/middleware.html). An answer that names
+    Chalice middleware (https://aws.github.io/chalice/topics/middleware.html). A response that names
     its Content-Type stays as it is; so do a view's ETag, and the headers of its 204 or 304.
     `request` is None when the function is invoked with something that no API Gateway sent.
     """
@@ -98,19 +98,20 @@ def like_express(request: Request | None, get_response: Callable[..., Response])
 def content(value: Any) -> tuple[str | bytes, str]:
     """Return the body that Express makes of what a view returns, and its Content-Type."""
     if isinstance(value, str):
-        # Node sends U+FFFD for half a surrogate pair, which has no UTF-8.
+        # Half a surrogate pair has no UTF-8: Node sends U+FFFD for it, and JSON can escape it.
         text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return text, "text/html; charset=utf-8"
     if isinstance(value, bytes | bytearray):
         return bytes(value), "application/octet-stream"
-    text = stringify(value).encode(errors="backslashreplace").decode()  # JSON escapes the half
+    text = stringify(value).encode(errors="backslashreplace").decode()
     return text, "application/json; charset=utf-8"
 
 
 def stringify(value: Any) -> str:
     """Return `value` as JSON, as JavaScript's `JSON.stringify` writes it (ECMA-262, 25.5.2).
 
-    Unlike there, keys stay in order and integers exact. TypeError for what Chalice cannot write.
+    Keys stay in order and integers exact, which they do not there. A Decimal is a number, as in
+    Chalice; TypeError for what Chalice cannot write either.
     """
     if isinstance(value, str):
         return encode_basestring(value)
