@@ -89,8 +89,11 @@ gateway = pytest.mark.xdist_group("echo")
 def test_an_event_has_the_fields_that_aws_sends(echo: str) -> None:
     event, sample = event_of(f"{echo}/event/one"), proxy_event("/event/{name}")
     assert event.keys() == sample.keys()
-    assert event["requestContext"].keys() == sample["requestContext"].keys()
-    assert event["requestContext"]["identity"].keys() == sample["requestContext"]["identity"].keys()
+    context, sample_context = event["requestContext"], sample["requestContext"]
+    assert context.keys() == sample_context.keys()
+    assert context["identity"].keys() == sample_context["identity"].keys()
+    own = [name for name, value in context.items() if value != sample_context[name]]
+    assert {"apiId", "deploymentId", "domainName", "resourceId", "extendedRequestId"} <= set(own)
     added = {name.lower() for name in sample["headers"] if name.startswith(("X-Amzn", "X-Forw"))}
     assert added <= event["headers"].keys() == event["multiValueHeaders"].keys()
 
@@ -138,6 +141,7 @@ def test_a_binary_body_arrives_in_base64(
     headers = {"Content-Type": content_type}
     event = event_of(f"{echo}/event/one", "PUT", headers=headers, body=body)
     assert (event["body"], event["isBase64Encoded"]) == (event_body, is_base64)
+    assert "content-length" not in event["headers"]
 
 
 @gateway
