@@ -9,7 +9,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable
-from json import dumps
+from json import JSONEncoder
 from threading import local
 from time import gmtime, perf_counter, strftime
 from typing import Any
@@ -18,6 +18,7 @@ from chalice.app import Request
 
 LOG = logging.getLogger(__name__)
 ATTRIBUTES = vars(logging.makeLogRecord({}))  # those of each record; others are `extra`
+JSON = JSONEncoder(default=str, allow_nan=False)
 current = local()  # `chalice local` answers each client in a thread of its own
 
 
@@ -70,9 +71,9 @@ def json_line(record: logging.LogRecord) -> str:
     extra = {name: value for name, value in vars(record).items() if name not in ATTRIBUTES}
     fields = {**fields, **extra, **fields}  # in this order, and nothing forged
     try:
-        return dumps(fields, default=str, allow_nan=False)
+        return JSON.encode(fields)
     except (TypeError, ValueError):  # a key that is no text, NaN, or a circle
-        return dumps({name: str(value) for name, value in fields.items()})
+        return JSON.encode({name: str(value) for name, value in fields.items()})
 
 
 def log_invocation(event: Any, get_response: Callable[[Any], Any]) -> Any:
