@@ -16,12 +16,14 @@ class Fault(Enum):
 
     KILLED and CTRL_C: AWS does what it is asked to do, and the client ends before it hears of it.
     REFUSED and ENDPOINT_DOWN: AWS does nothing, then and from then on.
+    IGNORED: AWS answers as if it did what it is asked to do.
     """
 
     KILLED = "killed"
     CTRL_C = "Ctrl-C"
     REFUSED = "refused"
     ENDPOINT_DOWN = "endpoint down"
+    IGNORED = "ignored"
 
 
 class Endpoint(ThreadingHTTPServer):
@@ -53,8 +55,13 @@ class Forward(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         # An operation is named by the path, this header or the start of the body.
         operation = self.headers.get("X-Amz-Target") or body[:200].decode(errors="replace")
-        if self.server.request.search(f"{self.command} {self.path} {operation}"):
-            self.server.failing = True
+        matches = self.server.request.search(f"{self.command} {self.path} {operation}")
+        if matches and self.server.fault is Fault.IGNORED:
+            self.send_response(202)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        self.server.failing |= bool(matches)
         if not self.server.failing:
             self.answer(*self.ask_target(body))
             return

@@ -128,6 +128,7 @@ def test_dev_and_prod_stand_side_by_side_until_they_are_deleted(project: Project
     for _ in range(2):  # nothing left to do is no error
         deleted = project.make("delete", "prod")
         assert deleted.endswith("Nothing of it is left in AWS but the logs.\n")
+        assert "{" not in deleted  # no line of a log
     assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 0}
 
 
@@ -285,8 +286,9 @@ def deployer_policy(name: str) -> list[dict[str, Any]]:
 
 
 def give_role(project: Project) -> None:
-    """Make a role for the functions of dev, and let its deploys make none."""
-    role = client("iam").create_role(RoleName=project.name, AssumeRolePolicyDocument="{}")
+    """Make a role for the functions of dev, named as Chalice names its own, and configure it."""
+    name = f"{project.name}-dev-api_handler"
+    role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
     given = {"manage_iam_role": False, "iam_role_arn": role["Role"]["Arn"]}
     settings = json.dumps(given)[1:-1]
     project.change('"dev": {', f'"dev": {{{settings}, ', ".chalice/config.json")
@@ -304,6 +306,7 @@ def test_a_deployer_may_do_what_a_deploy_does_and_nothing_else(
         project.run(sys.executable, "-m", "tools.deploy", command, "dev", **recorded)
         if command == "url":  # so that the second deploy takes a tag away and adds one
             project.change('"stage": "dev"', '"team": "blue"', ".chalice/config.json")
+    assert project.left_in_aws()["roles"] == (1 if policy == "given-role" else 0)
     called = set((tmp_path / "recorded").read_text().split())
     actions = [statement["Action"] for statement in deployer_policy(policy)]
     granted = {

@@ -47,7 +47,8 @@ MACHINE = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
 
 def explain(error: Exception) -> str | None:
     """Return the line that says what to do about an error, or None if it has none."""
-    error = getattr(error, "original_error", error)  # Chalice wraps what AWS said
+    while hasattr(error, "original_error"):  # Chalice wraps what AWS said
+        error = error.original_error
     emulator = os.environ.get("AWS_ENDPOINT_URL")
     hint = "is `make emulator` running?" if emulator else "are you online?"
     for kinds, line in EXPLANATIONS:

@@ -43,6 +43,7 @@ class Factory(CLIFactory):
     def load_chalice_app(self, *arguments: Any, **options: Any) -> Any:
         """Import the app as it is on Lambda: its stage's variables, and vendor/ at the top."""
         folder = Path(self.project_dir)
+        logging.disable()  # the app's log would show what Chalice and AWS's client do
         sys.path.append(str(folder / "native"))  # before vendor/, which may be for Lambda only
         try:
             return super().load_chalice_app(*arguments, **options)
@@ -66,7 +67,6 @@ def run_chalice(staged: Path, command: str, stage: str, *arguments: str) -> None
     OSUtils.walk = sorted_walk  # type: ignore[method-assign, assignment]
     OSUtils.stat = readable_stat  # type: ignore[method-assign, assignment]
     sys.dont_write_bytecode = True  # Chalice imports the app before it packages it
-    logging.disable()  # the app's log would show what Chalice and AWS's client do
     command_line = ["--project-dir", str(staged), command, "--stage", stage, *arguments]
     try:
         chalice.cli.cli(command_line, obj={}, standalone_mode=False)

@@ -79,18 +79,19 @@ def show_logs(stage: StageInAws) -> None:
 
 def check_deleted(record: Path, config: Config, session: Session) -> None:
     """Say that nothing but logs is left in AWS, or end the program with what is."""
-    for _ in range(5):  # AWS may list for a moment what it has deleted
+    for seconds in (0, 2, 4):  # AWS may list for a moment what it has deleted
+        time.sleep(seconds)
         left = recover_record(record, StageInAws(config, session, deleting=True))
         if not left:
             print("Nothing of it is left in AWS but the logs.")
             return
-        time.sleep(2)
     names = ", ".join(item["name"] for item in left)
     sys.exit(f"Still in AWS: {names}. To go on, run it again.")
 
 
 def main(command: str, stage_name: str) -> None:
     """Run a command for a stage; end the program with one line if something is in the way."""
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # in order with errors
     config = settings(stage_name)
     changing = command in ("deploy", "delete")
     signal.signal(signal.SIGINT, lambda *_: sys.exit("Stopped. To go on, run it again."))

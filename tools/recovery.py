@@ -115,10 +115,11 @@ class StageInAws:
         """Yield the roles that Chalice made, not those that `iam_role_arn` names."""
         roles: dict[str, str] = {}
         for name, function in self.functions.items():
+            given = self.config.scope(self.config.chalice_stage, name).iam_role_arn
             role = function["Role"].rpartition("/")[2]
-            if self.config.scope(self.config.chalice_stage, name).manage_iam_role:
-                roles |= {role: "default-role"} if role == self.name else {}
-                roles |= {role: f"{name}_role"} if role == f"{self.name}-{name}" else {}
+            names = {self.name: "default-role", f"{self.name}-{name}": f"{name}_role"}
+            if role in names and function["Role"] != given:
+                roles[role] = names[role]
         if self.deleting:  # a deploy may have made a role, but not its function
             roles |= roles_of_app(self.config.chalice_stage)
         for role_name, name in roles.items():
@@ -159,27 +160,21 @@ class StageInAws:
         rule = f"{self.name}-{name}-event"
         if find(self.client("events").describe_rule, Name=rule):
             yield resource("cloudwatch_event", f"{name}-event", rule_name=rule)
-        policy = find(self.aws_lambda.get_policy, FunctionName=arn) or {
-            "Policy": '{"Statement": []}'
-        }
-        for statement in json.loads(policy["Policy"])["Statement"]:
+        policy = find(self.aws_lambda.get_policy, FunctionName=arn)
+        for statement in json.loads(policy["Policy"])["Statement"] if policy else []:
             source = statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn", "")
-            service, short_name = source.split(":")[2], source.rpartition(":")[2]
-            if service == "s3":
-                bucket = self.client("s3").get_bucket_notification_configuration
-                if find(bucket, Bucket=short_name):
-                    values = {"bucket": short_name, "lambda_arn": arn}
+            source_name = source.rpartition(":")[2]
+            if ":s3:" in source:
+                buckets = self.client("s3")
+                if find(buckets.get_bucket_notification_configuration, Bucket=source_name):
+                    values = {"bucket": source_name, "lambda_arn": arn}
                     yield resource("s3_event", f"{name}-s3event", **values)
-            elif service == "sns" and self.deleting:
-                for found in find_all(
-                    self.client("sns"),
-                    "list_subscriptions_by_topic",
-                    "Subscriptions",
-                    TopicArn=source,
-                ):
+            elif ":sns:" in source and self.deleting:
+                operation, topic = "list_subscriptions_by_topic", {"TopicArn": source}
+                for found in find_all(self.client("sns"), operation, "Subscriptions", **topic):
                     if found["Endpoint"] == arn:
                         values = {
-                            "topic": short_name,
+                            "topic": source_name,
                             "topic_arn": source,
                             "lambda_arn": arn,
                             "subscription_arn": found["SubscriptionArn"],
@@ -214,10 +209,11 @@ class StageInAws:
                 api_id = api["ApiId"]
                 complete = apis.get_stages(ApiId=api_id)["Items"]
                 name = "websocket_api" if complete else f"websocket_api-{api_id}"
-                url = f"wss://{api_id}.{self.api_address}"
-                yield resource(
-                    "websocket_api", name, websocket_api_id=api_id, websocket_api_url=url
-                )
+                values = {
+                    "websocket_api_id": api_id,
+                    "websocket_api_url": f"wss://{api_id}.{self.api_address}",
+                }
+                yield resource("websocket_api", name, **values)
 
     def domain_names(self, name: str, domain_name: str, apis: set[str]) -> Iterator[Resource]:
         """Yield a custom domain with the mappings that lead to `apis`."""
@@ -225,7 +221,8 @@ class StageInAws:
         if mappings is None:
             return
         keys = [item["ApiMappingKey"] for item in mappings["Items"] if item["ApiId"] in apis]
-        if self.deleting and len(keys) < len(mappings["Items"]):
+        deleting = self.deleting or not getattr(self.config, name)
+        if deleting and len(keys) < len(mappings["Items"]):
             self.notes.append(f"{domain_name} leads to other APIs too: it stays.")
             return
         mapped = [{"key": "/" + key.removeprefix("(none)")} for key in keys]

@@ -22,8 +22,8 @@ def read_json(path: Path) -> dict[str, Any]:
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return content
-    except ValueError as error:
-        sys.exit(f"{path.relative_to(PROJECT)} is not valid JSON: {error}")
+    except (OSError, ValueError) as error:
+        sys.exit(f"{path.relative_to(PROJECT)} cannot be read: {error}")
 
 
 def settings(stage: str) -> Config:
@@ -71,10 +71,10 @@ def may_write_log(policy: dict[str, Any], function_name: str) -> bool:
     stream = (
         f"arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/{function_name}:log-stream:1"
     )
-    statements = [item for item in as_list(policy["Statement"]) if item["Effect"] == "Allow"]
     return any(
         fnmatch("logs:putlogevents", action.lower()) and fnmatch(stream, resource)
-        for statement in statements
+        for statement in as_list(policy.get("Statement", []))
+        if statement.get("Effect") == "Allow"
         for action in as_list(statement.get("Action", []))
         for resource in as_list(statement.get("Resource", []))
     )
