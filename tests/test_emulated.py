@@ -498,6 +498,18 @@ def test_the_emulated_aws_leaves_nothing_behind(
         os.kill(instance, 0)
 
 
+def test_the_emulated_aws_leaves_nothing_behind_when_it_ends_while_it_starts(
+    tmp_path: Path,
+) -> None:
+    port = free_port()
+    command = [sys.executable, "-m", "emulated.aws", str(port)]
+    with serving(command, port, TMPDIR=str(tmp_path)) as process:
+        wait_until(lambda: any(tmp_path.iterdir()))
+        process.terminate()
+        process.wait(timeout=20)
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("file", ["apigateway.py", "functions.py"])
 def test_the_emulated_aws_fits_this_version_of_ministack(file: str) -> None:
     modules = {
