@@ -133,7 +133,8 @@ def test_every_kind_of_resource_is_found_without_a_record(project: Project) -> N
     domain = {"domain_name": f"{project.name}.example.com", "certificate_arn": "arn:aws:acm:::1"}
     setting = f'"api_gateway_custom_domain": {json.dumps(domain)}, "stages"'
     project.change('"stages"', setting, ".chalice/config.json")
-    project.make("deploy")
+    websocket = project.make("deploy").split()[-1]
+    assert websocket.startswith(project.environment["AWS_ENDPOINT_URL"].replace("http", "ws"))
     deployed = resources_in_aws(project)
     assert len(deployed) == 2 * 8 + 6  # functions and their roles, callers and APIs
     forget(project)

@@ -31,9 +31,10 @@ class EmulatedAddresses(io.StringIO):
         self.emulator, self.stdout = emulator, sys.stdout
 
     def write(self, text: str) -> int:
-        """Print a text: AWS's https://API.execute-api.REGION.amazonaws.com is not there."""
-        address = rf"{self.emulator}/_aws/execute-api/\1"
-        return self.stdout.write(re.sub(r"https://(\w+)\.execute-api\.[^/]+", address, text))
+        """Print a text; AWS's https or wss://API.execute-api.REGION.amazonaws.com is not there."""
+        address = rf"\1{self.emulator.removeprefix('http')}/_aws/execute-api/\2"
+        pattern = r"(http|ws)s://(\w+)\.execute-api\.[^/]+"
+        return self.stdout.write(re.sub(pattern, address, text))
 
 
 def read_record(path: Path) -> list[Resource]:
