@@ -7,12 +7,13 @@ import math
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from chalice import BadRequestError, Blueprint, Chalice, NotFoundError, Response
 from chalice.app import Request
 from chalice.test import Client, HTTPResponse
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.express import ExpressApp, entity_tag, like_express
@@ -23,11 +24,11 @@ JSON = "application/json; charset=utf-8"
 BYTES = "application/octet-stream"
 
 
-def app_with(view: Callable[..., Any], path: str = "/", **settings: Any) -> ExpressApp:
+def app_with(view: Callable[..., Any], path: str = "/", **declared: Any) -> ExpressApp:
     """Return an app that has one view."""
     app = ExpressApp("other", configure_logs=False)
     app.register_middleware(like_express, "http")
-    app.route(path, **settings)(view)
+    app.route(path, **declared)(view)
     return app
 
 
@@ -310,7 +311,7 @@ def test_a_route_takes_both_get_and_json() -> None:
 
 
 @pytest.mark.parametrize(
-    ("settings", "status"),
+    ("declared", "status"),
     [
         ({}, 200),
         ({"content_types": ["text/csv"]}, 415),
@@ -321,9 +322,9 @@ def test_a_route_takes_both_get_and_json() -> None:
         ({"methods": ["POST"], "content_types": ["text/plain"]}, 200),
     ],
 )
-def test_a_content_type_matters_to_a_body_only(settings: dict[str, Any], status: int) -> None:
-    app = app_with(lambda: "a", **settings)
-    (method, *_) = settings.get("methods", ["GET"])
+def test_a_content_type_matters_to_a_body_only(declared: dict[str, Any], status: int) -> None:
+    app = app_with(lambda: "a", **declared)
+    (method, *_) = declared.get("methods", ["GET"])
     answer = Client(app).http.request(method, "/", headers={"Content-Type": "text/plain"})
     assert answer.status_code == status
 
@@ -391,12 +392,55 @@ def test_a_middleware_outside_of_like_express_may_answer_anything() -> None:
     assert Client(app).http.get("/").body == b"text"
 
 
-@given(st.binary())
+@given(st.binary(max_size=20))
 def test_bytes_reach_the_client(body: bytes) -> None:
     answer = app_with(lambda: body)(proxy_event("/"), None)
     is_base64 = answer.get("isBase64Encoded", False)
     sent = base64.b64decode(answer["body"]) if is_base64 else answer["body"].encode()
     assert sent == body
+
+
+anything = st.text(max_size=40)
+header_names = anything | st.sampled_from(["If-None-Match", "Cache-Control", "Accept", "Range"])
+
+
+@given(
+    method=st.sampled_from(["GET", "HEAD"]),
+    name=anything,
+    headers=st.none() | st.dictionaries(header_names, anything),
+    query=st.none() | st.dictionaries(anything, st.lists(anything, min_size=1)),
+    body=st.none() | anything,
+    is_base64=st.booleans(),
+)
+@settings(max_examples=50)
+def test_whatever_a_client_sends_gets_a_well_formed_answer(
+    method: str,
+    name: str,
+    headers: dict[str, str] | None,
+    query: dict[str, list[str]] | None,
+    body: str | None,
+    is_base64: bool,
+) -> None:
+    """The shape is AWS's: docs.aws.amazon.com, "Lambda proxy integrations in API Gateway"."""
+    app = app_with(lambda name: {"name": name}, "/hello/{name}")
+    event = proxy_event(
+        "/hello/{name}",
+        method,
+        pathParameters={"name": name},
+        headers=headers,
+        multiValueQueryStringParameters=query,
+        body=body,
+        isBase64Encoded=is_base64,
+    )
+    answer = app(event, None)
+    assert answer["statusCode"] in (200, 304)
+    assert answer["body"] in (
+        "",
+        json.dumps({"name": unquote(name)}, separators=(",", ":"), ensure_ascii=False),
+    )
+    assert all(isinstance(text, str) for pair in answer["headers"].items() for text in pair)
+    assert set(answer) == {"statusCode", "headers", "multiValueHeaders", "body"}
+    assert json.loads(json.dumps(answer)) == answer
 
 
 @pytest.mark.parametrize("payload", [{}, {"requestContext": {}}])
