@@ -42,7 +42,7 @@ def read_record(path: Path) -> list[Resource]:
     try:
         resources: list[Resource] = json.loads(path.read_text(encoding="utf-8"))["resources"]
         return resources
-    except (FileNotFoundError, ValueError, KeyError):
+    except (FileNotFoundError, KeyError, TypeError, ValueError):
         return []
 
 
