@@ -76,6 +76,14 @@ def test_answers_the_same_everywhere(
     assert (response.status_code, response.json()) == (status, answer)
 
 
+@pytest.mark.parametrize("accept", ["image/avif,image/webp,*/*;q=0.8", "text/html"])
+def test_bytes_come_and_go_as_they_are(url: str, accept: str) -> None:
+    picture = b"RIFF\xff\0\0\0WEBP"
+    headers = {"Content-Type": "image/webp", "Accept": accept}
+    response = requests.post(url + "/echo", picture, headers=headers, timeout=60)
+    assert (response.status_code, response.content) == (200, picture)
+
+
 def test_the_package_has_all_of_it_for_the_processor_of_lambda(project: Project) -> None:
     with zipfile.ZipFile(project.package("staging") / "deployment.zip") as package:
         names = package.namelist()

@@ -24,6 +24,12 @@ def double() -> Response:
     return Response({"double": fastmath.double(body["number"])}, status_code=201)
 
 
+@app.route("/echo", methods=["POST"], content_types=["*/*"])
+def echo() -> Response:
+    """Answer with the bytes that came."""
+    return Response(app.current_request.raw_body, {"Content-Type": "image/webp"})
+
+
 @app.schedule("rate(1 hour)")
 def clean_up(event: CloudWatchEvent) -> None:
     """Do something beside answering requests."""
