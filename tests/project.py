@@ -9,6 +9,7 @@ import uuid
 from pathlib import Path
 from typing import Any
 
+import pytest
 from botocore.session import Session
 
 from tests.processes import REPOSITORY
@@ -24,6 +25,7 @@ MACHINERY = (
     "chalicelib/express.py",
     "chalicelib/logs.py",
 )
+needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 CHALICE = str(Path(sys.executable).with_name("chalice"))
 NO_CACHES = shutil.ignore_patterns("__pycache__", "deployed", "deployments")
 
@@ -138,6 +140,12 @@ def copy(source: Path, target: Path) -> None:
     else:
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(source, target)
+
+
+def git(folder: Path, *arguments: str) -> None:
+    """Run git, which must succeed, as somebody."""
+    somebody = ("-c", "user.name=n", "-c", "user.email=e", "-c", "protocol.file.allow=always")
+    subprocess.run(["git", *somebody, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 def client(service: str, **options: Any) -> Any:

@@ -1,21 +1,12 @@
 """What belongs to the app: what git tracks of app.py, chalicelib/ and vendor/, or all of it."""
 
 import os
-import shutil
-import subprocess
 from pathlib import Path
 
 import pytest
 
+from tests.project import git, needs_git
 from tools import package
-
-needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
-AS_SOMEBODY = ("-c", "user.name=n", "-c", "user.email=e", "-c", "protocol.file.allow=always")
-
-
-def git(folder: Path, *arguments: str) -> None:
-    """Run git, which must succeed, without this machine's settings."""
-    subprocess.run(["git", *AS_SOMEBODY, *arguments], cwd=folder, check=True, capture_output=True)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from emulated.events import proxy_event
 from emulated.lambda_environment import lambda_python
 from emulated.runtime_api import booted_python
 from tests.processes import wait_until
-from tests.project import Project, client
+from tests.project import Project, client, git, needs_git
 from tests.wheels import make_wheel
 from tools.commands import readable_stat
 
@@ -74,11 +74,12 @@ def litter(folder: Path) -> None:
         file.chmod(0o755)
 
 
+@needs_git
 def test_is_the_same_whatever_lies_around(project: Project, tmp_path: Path) -> None:
     shutil.copytree(project.folder, tmp_path / "littered")
     for folder in (project.folder, tmp_path / "littered"):
-        for command in (["init", "--quiet"], ["add", "--all"]):
-            subprocess.run(["git", *command], cwd=folder, check=True)
+        git(folder, "init")
+        git(folder, "add", "--all")
     clean = (project.package() / "deployment.zip").read_bytes()
     litter(tmp_path / "littered")
     project.folder = tmp_path / "littered"

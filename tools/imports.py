@@ -28,10 +28,11 @@ def module_names(paths: Iterable[str]) -> set[str]:
     return names
 
 
-def words(node: ast.AST) -> set[str]:
-    """Return every name that stands in the code of `node`."""
+def words(*nodes: ast.AST) -> set[str]:
+    """Return every name that stands in the code of `nodes`."""
     fields = ("id", "attr", "name", "asname")
-    return {str(getattr(below, field, "")) for below in ast.walk(node) for field in fields}
+    below = [child for node in nodes for child in ast.walk(node)]
+    return {str(getattr(node, field, "")) for node in below for field in fields}
 
 
 def is_optional(node: ast.AST) -> bool:
@@ -39,6 +40,9 @@ def is_optional(node: ast.AST) -> bool:
     if isinstance(node, ast.Try):
         caught = [handler.type for handler in node.handlers]
         return any(kind is None or words(kind) & CATCHES_IMPORT_ERROR for kind in caught)
+    if isinstance(node, ast.With):
+        contexts = words(*node.items)
+        return "suppress" in contexts and bool(contexts & CATCHES_IMPORT_ERROR)
     return isinstance(node, ast.If) and bool(words(node.test) & VARIES_BY_MACHINE)
 
 
