@@ -2,6 +2,8 @@
 
 import hashlib
 import sys
+import sysconfig
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -10,14 +12,29 @@ from tests.wheels import make_compiled_wheels, make_wheel
 from tools.requirements import add_requirements
 
 BACKEND = """
-import shutil
+import pathlib, shutil
 
 def build_wheel(folder, *_):
-    return shutil.copy("extra-1.0-py3-none-any.whl", folder).rpartition("/")[2]
+    wheel, = pathlib.Path().glob("*.whl")
+    return pathlib.Path(shutil.copy(wheel, folder)).name
 
 build_editable = build_wheel
 """
 PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
+
+
+def make_source(folder: Path, backend: str = BACKEND) -> Path:
+    """Make `folder` a source, from which pip builds the wheel that lies in it; return it."""
+    folder.mkdir(exist_ok=True)
+    (folder / "backend.py").write_text(backend)
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    return folder
+
+
+def make_source_distribution(wheels: Path, source: Path, name: str) -> None:
+    """Pack a source, so that pip finds it by its name."""
+    with tarfile.open(wheels / f"{name}-1.0.tar.gz", "w:gz") as archive:
+        archive.add(source, f"{name}-1.0")
 
 
 @pytest.fixture
@@ -26,8 +43,7 @@ def folder(tmp_path: Path) -> Path:
     make_wheel(tmp_path / "wheels", "extra", {"extra.py": "VERSION = 2"}, version="2.0")
     for place in ("wheels", "lib"):
         make_wheel(tmp_path / place, "extra", {"extra.py": "VERSION = 1"})
-    (tmp_path / "lib" / "backend.py").write_text(BACKEND)
-    (tmp_path / "lib" / "pyproject.toml").write_text(PYPROJECT)
+    make_source(tmp_path / "lib")
     (tmp_path / "pinned.txt").write_text("extra==1.0")
     return tmp_path
 
@@ -70,10 +86,12 @@ def test_hashes_are_checked(folder: Path) -> None:
 def test_compiled_packages_are_those_for_lambda(folder: Path, architecture: str) -> None:
     make_compiled_wheels(folder / "wheels", "fast")
     make_wheel(folder / "wheels", "needs_fast", {"needs_fast.py": ""}, requires=("fast",))
-    vendor = vendored(folder, "needs_fast\n-e ./lib", architecture)
+    make_wheel(folder / "pure", "pure", {"pure.py": ""})
+    make_source_distribution(folder / "wheels", make_source(folder / "pure"), "pure")
+    vendor = vendored(folder, "needs_fast\npure\n-e ./lib", architecture)
     machine = {"arm64": "aarch64"}.get(architecture, architecture)
     assert f"('linux', '{machine}')" in (vendor / "fast.py").read_text()
-    assert {"needs_fast.py", "extra.py"} < {path.name for path in vendor.iterdir()}
+    assert {"needs_fast.py", "pure.py", "extra.py"} < {path.name for path in vendor.iterdir()}
 
 
 def test_in_the_emulated_aws_they_are_those_for_this_machine(folder: Path) -> None:
@@ -82,13 +100,29 @@ def test_in_the_emulated_aws_they_are_those_for_this_machine(folder: Path) -> No
     exec((vendor / "fast.py").read_text())  # which fails elsewhere
 
 
+def test_what_is_not_imported_is_left_out(folder: Path) -> None:
+    files = {"extra.data/purelib/module.py": "", "extra.data/scripts/program": "", "chalice.py": ""}
+    make_wheel(folder / "wheels", "extra", files, version="3.0")
+    make_wheel(folder / "wheels", "chalice", {"chalice/cli.py": ""})
+    (folder / "staged" / "vendor").mkdir(parents=True)
+    (folder / "staged" / "vendor" / "chalice.py").write_text("# vendored")
+    vendor = vendored(folder, "extra\nchalice")
+    assert {path.name for path in vendor.iterdir()} == {
+        "chalice.py",
+        "extra-3.0.dist-info",
+        "module.py",
+    }
+    assert (vendor / "chalice.py").read_text() == "# vendored"
+
+
 @pytest.mark.parametrize(
     ("requirements", "architecture", "reason"),
     [
         ("nowhere", None, "this machine. .*No matching distribution found for nowhere"),
         ("extra==3", "arm64", "No matching distribution found for extra==3"),
-        ("only_here", "arm64", "arm64. .*No matching distribution found for only_here"),
-        ("./wheels/{only_here}", "arm64", "arm64"),
+        ("compiled", "arm64", "arm64. .*No matching distribution found for compiled"),
+        ("compiled", "x86_64", "x86_64. .*No matching distribution found for compiled"),
+        ("./compiled", "arm64", "arm64: no wheel of compiled"),
         ("-r nowhere.txt", None, "nowhere.txt"),
         ("what is this?", None, "what is this"),
         ("./broken", None, "./broken.*: RuntimeError: no compiler"),
@@ -97,11 +131,12 @@ def test_in_the_emulated_aws_they_are_those_for_this_machine(folder: Path) -> No
 def test_what_cannot_be_packaged_ends_it_with_pips_reason(
     folder: Path, requirements: str, architecture: str | None, reason: str
 ) -> None:
-    tag = f"cp3{sys.version_info.minor}-cp3{sys.version_info.minor}-linux_x86_64"
-    only_here = make_wheel(folder / "wheels", "only_here", {"only_here.py": ""}, tag=tag)
-    (folder / "broken").mkdir()
-    (folder / "broken" / "pyproject.toml").write_text(PYPROJECT)
-    (folder / "broken" / "backend.py").write_text("raise RuntimeError('no compiler')")
+    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
+    python = f"cp3{sys.version_info.minor}"
+    tag = f"{python}-{python}-{platform}"
+    make_wheel(folder / "compiled", "compiled", {"compiled.py": ""}, tag=tag)
+    make_source_distribution(folder / "wheels", make_source(folder / "compiled"), "compiled")
+    make_source(folder / "broken", "raise RuntimeError('no compiler')")
     with pytest.raises(SystemExit, match=reason) as refusal:
-        vendored(folder, requirements.format(only_here=only_here.name), architecture)
+        vendored(folder, requirements, architecture)
     assert "\n" not in str(refusal.value)
