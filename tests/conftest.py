@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from tests.environment import clean_environment
 from tests.processes import EmulatedAws
 from tests.project import Project
+from tools.lifetime import end_with_parent
 
 hypothesis.settings.register_profile("any machine", deadline=None, database=None)
 hypothesis.settings.load_profile("any machine")
@@ -25,6 +27,9 @@ if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit all of this
     environment = clean_environment(dict(os.environ), emulated_aws.url, home)
     os.environ.clear()
     os.environ.update(environment)
+
+end_with_parent()
+signal.signal(signal.SIGTERM, signal.default_int_handler)  # pytest cleans up as after Ctrl-C
 
 
 def pytest_unconfigure() -> None:

@@ -18,6 +18,7 @@ from chalice.logs import LogEventGenerator, LogRetrieveOptions, LogRetriever, di
 
 from tools import package
 from tools.aws import emulator_of, errors_in_one_line
+from tools.lifetime import end_with_parent
 from tools.lock import lock
 from tools.recovery import Resource, StageInAws
 from tools.settings import PROJECT, settings
@@ -131,4 +132,5 @@ def main(command: str, stage_name: str) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     main(*sys.argv[1:])

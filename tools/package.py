@@ -17,6 +17,7 @@ from types import ModuleType
 from chalice.config import Config
 
 from tools.imports import advice, missing_imports, module_names
+from tools.lifetime import end_with_parent
 from tools.requirements import add_requirements
 from tools.settings import PROJECT, check_policies, settings
 
@@ -204,6 +205,7 @@ def main(records: str, command: str, stage: str, *arguments: str) -> None:
 
 
 if __name__ == "__main__":
+    end_with_parent()
     try:
         main(*sys.argv[1:])
     except KeyboardInterrupt:
