@@ -448,3 +448,10 @@ def test_an_event_of_no_api_gateway_is_answered_too(payload: dict[str, Any]) -> 
     answer = app_with(lambda: "a")(payload, None)
     assert answer["statusCode"] == 500
     assert json.loads(answer["body"])["Message"] == "Unknown request."
+
+
+def test_a_middleware_may_answer_an_event_of_no_api_gateway() -> None:
+    app = app_with(lambda: "a")
+    app.register_middleware(lambda *_: Response("kept warm"), "http")
+    answer = app({}, None)
+    assert (answer["statusCode"], answer["body"]) == (200, "kept warm")

@@ -1,5 +1,6 @@
 """The log: what is written, and what neither a client nor a mistake can make it write."""
 
+import io
 import json
 import logging
 import math
@@ -153,6 +154,13 @@ def test_what_anybody_logs_is_a_line(lines: Lines) -> None:
     assert (app_line["logger"], app_line["message"]) == ("other", "from the app")
     assert (library["logger"], library["message"]) == ("a.library", "from a library")
     assert (python["logger"], python["level"]) == ("py.warnings", "WARNING")
+
+
+def test_a_line_is_written_at_once(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    written = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written))
+    LIBRARY.info("a message")
+    assert written.getvalue().endswith(b"}\n")
 
 
 def test_extra_fields_are_kept_and_replace_nothing(lines: Lines) -> None:
