@@ -70,20 +70,21 @@ class ExpressApp(Chalice):
 def like_express(request: Request | None, get_response: Callable[..., Response]) -> Response:
     """Finish an answer as Express's `res.send` does: Content-Type, ETag, 304, JSON.
 
-    Chalice middleware (https://aws.github.io/chalice/topics/middleware.html). A response that names
-    its Content-Type stays as it is; so do a view's ETag, and the headers of its 204 or 304.
+    Chalice middleware (https://aws.github.io/chalice/topics/middleware.html). The headers of a
+    response that names its Content-Type stay as they are, as do those of a 204 or 304, and an ETag.
     `request` is None when the function is invoked with something that no API Gateway sent.
     """
     response = get_response(request)
     given = CaseInsensitiveMapping(response.headers)
-    answer = Response(response.body, {**response.headers}, response.status_code)
+    body, content_type = content(response.body)
+    answer = Response(body, {**response.headers}, response.status_code)
     if answer.status_code in (204, 304):
         answer.body = ""  # there is none (RFC 9110, 6.4.1)
     elif "content-type" not in given:
-        answer.body, answer.headers["Content-Type"] = content(response.body)
+        answer.headers["Content-Type"] = content_type
         tag = given.get("etag")
         if tag is None:
-            tag = answer.headers["ETag"] = entity_tag(answer.body)
+            tag = answer.headers["ETag"] = entity_tag(body)
         if request and 200 <= answer.status_code < 300 and is_fresh(request, tag):
             # Express drops the Content-Type; API Gateway would put application/json in its place.
             answer.body, answer.status_code = "", 304

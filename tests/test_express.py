@@ -141,9 +141,10 @@ def test_json_is_pythons_where_javascript_has_no_such_thing(value: Any, text: st
     assert answer_of(value).body.decode() == text
 
 
-def test_what_json_cannot_hold_is_a_500_everywhere() -> None:
-    answer = app_with(lambda: datetime.date.today())(proxy_event("/"), None)
-    assert answer["statusCode"] == 500
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/json"}])
+def test_what_json_cannot_hold_is_a_500_everywhere(headers: dict[str, Any]) -> None:
+    app = app_with(lambda: Response({"day": datetime.date.today()}, headers))
+    assert app(proxy_event("/"), None)["statusCode"] == 500
 
 
 @pytest.mark.parametrize("status", [201, 400, 404])
@@ -164,10 +165,20 @@ def test_an_error_has_the_body_that_chalice_gives_it(error: type[Exception], sta
     assert answer.json_body == {"Code": error.__name__, "Message": "no such thing"}
 
 
-def test_a_response_with_a_content_type_of_its_own_stays_as_it_is() -> None:
-    answer = answer_of(Response("a,b", {"content-type": "text/csv"}), If_None_Match="*")
-    assert (answer.status_code, answer.body) == (200, b"a,b")
-    assert dict(answer.headers) == {"content-type": "text/csv"}
+@pytest.mark.parametrize(
+    ("body", "content_type", "sent"),
+    [
+        ("a,b", "text/csv", b"a,b"),
+        (b"a\xff", "application/pdf", b"a\xff"),
+        ({"title": "é"}, "application/problem+json", '{"title":"é"}'.encode()),
+    ],
+)
+def test_a_response_with_a_content_type_of_its_own_stays_as_it_is(
+    body: Any, content_type: str, sent: bytes
+) -> None:
+    answer = answer_of(Response(body, {"content-type": content_type}), If_None_Match="*")
+    assert (answer.status_code, answer.body) == (200, sent)
+    assert dict(answer.headers) == {"content-type": content_type}
 
 
 @pytest.mark.parametrize("status", [204, 304])
