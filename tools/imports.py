@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Iterable, Iterator
+from functools import cache
 from importlib.metadata import packages_distributions
 from importlib.util import resolve_name
 from pathlib import Path
@@ -28,6 +29,7 @@ def module_names(paths: Iterable[str]) -> set[str]:
     return names
 
 
+@cache  # it is asked of a whole module for each import from it
 def words(*nodes: ast.AST) -> set[str]:
     """Return every name that stands in the code of `nodes`."""
     fields = ("id", "attr", "name", "asname")
