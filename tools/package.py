@@ -152,11 +152,12 @@ def add_bytecode(sources: dict[str, Path], root: Path) -> None:
         module = Path(name)
         cached = f"{module.stem}.{sys.implementation.cache_tag}.pyc"
         modules.append((str(source), str(root / module.parent / "__pycache__" / cached), name))
-    # In an interpreter of its own, with fixed hashes, the same source gives the same bytes.
+    # In an interpreter of its own, with fixed hashes, the same source gives the same bytes. With
+    # PYTHONOPTIMIZE, Python 3.14 leaves docstrings out of a syntax tree already.
     subprocess.run(
         [sys.executable, "-m", "tools.compile"],
         cwd=PROJECT,
-        env=os.environ | {"PYTHONHASHSEED": "0"},
+        env=os.environ | {"PYTHONHASHSEED": "0", "PYTHONOPTIMIZE": ""},
         input=json.dumps(modules),
         encoding="utf-8",
         check=True,
