@@ -20,7 +20,7 @@ from emulated.runtime_api import booted_python
 from tests.processes import wait_until
 from tests.project import Project, client, git, needs_git
 from tests.wheels import make_wheel
-from tools.commands import readable_stat
+from tools.commands import readable_stat, sorted_walk
 
 TAG = sys.implementation.cache_tag
 CONTENTS = {
@@ -76,6 +76,7 @@ def litter(folder: Path) -> None:
 
 @needs_git
 def test_is_the_same_whatever_lies_around(project: Project, tmp_path: Path) -> None:
+    project.append('KIND = "a" in {"b", "c", "d", "e", "f"}  # before 3.11, its order varies\n')
     shutil.copytree(project.folder, tmp_path / "littered")
     for folder in (project.folder, tmp_path / "littered"):
         git(folder, "init")
@@ -100,6 +101,15 @@ def test_vendored_modules_are_in_it_with_their_bytecode(project: Project) -> Non
     (project.folder / "vendor" / "extra.py").write_text("")
     with zipfile.ZipFile(project.package() / "deployment.zip") as package:
         assert {"extra.py", bytecode("extra.py")} <= set(package.namelist())
+
+
+def test_the_order_is_that_of_the_names(tmp_path: Path) -> None:
+    for name in "jcafbdgeih":
+        (tmp_path / name).mkdir()
+        (tmp_path / f"{name}.py").touch()
+    (_, _, files), *folders = sorted_walk(OSUtils(), str(tmp_path))
+    assert files == [f"{name}.py" for name in "abcdefghij"]
+    assert [folder for folder, _, _ in folders] == [str(tmp_path / name) for name in "abcdefghij"]
 
 
 @pytest.mark.parametrize(("mode", "packaged"), [(0o600, 0o644), (0o664, 0o644), (0o700, 0o755)])
@@ -221,7 +231,7 @@ def test_a_package_that_fails_leaves_the_one_before(project: Project) -> None:
 def test_settings_that_are_not_json_are_named(project: Project) -> None:
     project.change('"version": "2.0",', '"version": "2.0"', ".chalice/config.json")
     refusal = project.refusal("package")
-    assert refusal.startswith(".chalice/config.json is not valid JSON: ")
+    assert refusal.startswith(".chalice/config.json ")
     assert "line 3" in refusal
 
 

@@ -1,9 +1,11 @@
 """`requirements.txt` is packaged as pip reads it, for the machine that will run it."""
 
 import hashlib
+import os
 import sys
 import sysconfig
 import tarfile
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -113,6 +115,15 @@ def test_what_is_not_imported_is_left_out(folder: Path) -> None:
         "module.py",
     }
     assert (vendor / "chalice.py").read_text() == "# vendored"
+
+
+def test_a_program_in_a_package_can_be_run(folder: Path) -> None:
+    wheel = make_wheel(folder / "wheels", "extra", {"extra.py": ""}, version="3.0")
+    program = zipfile.ZipInfo("program")
+    program.external_attr = 0o100755 << 16
+    with zipfile.ZipFile(wheel, "a") as archive:
+        archive.writestr(program, "")
+    assert os.access(vendored(folder, "extra") / "program", os.X_OK)
 
 
 @pytest.mark.parametrize(
