@@ -101,7 +101,9 @@ def measure(candidate: Candidate) -> dict[str, float]:
 
 def run(*command: str | Path, folder: Path = PROJECT) -> None:
     """Run a command that sets something up in `folder`; end the program if it fails."""
-    environment = {"AWS_DEFAULT_REGION": "us-east-1"} | os.environ
+    # With an endpoint of its own, packages are for this machine, whatever is configured for Lambda.
+    emulated = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1"}
+    environment = emulated | os.environ
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # few people set it
     done = subprocess.run(
         command,
