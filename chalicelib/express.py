@@ -24,6 +24,8 @@ except ImportError:  # a Python that was built without it
 class ExpressApp(Chalice):
     """A Chalice app that takes requests, and bytes, as Express does."""
 
+    current_request: Request  # in a view there is always one; Chalice's own type adds None
+
     def __init__(self, app_name: str, **options: Any) -> None:
         """Create the app; the parameters are Chalice's."""
         super().__init__(app_name, **options)
