@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import uuid
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,10 @@ def git(folder: Path, *arguments: str) -> None:
     subprocess.run(["git", *somebody, *arguments], cwd=folder, check=True, capture_output=True)
 
 
+SESSION = Session()  # which reads each service's model once
+
+
+@cache
 def client(service: str, **options: Any) -> Any:
     """Return a client of the emulated AWS; `options` are those of botocore's `create_client`."""
-    return Session().create_client(service, **options)
+    return SESSION.create_client(service, **options)

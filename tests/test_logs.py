@@ -230,7 +230,7 @@ def test_an_exception_that_is_none_has_no_traceback(lines: Lines) -> None:
 
 
 @given(st.text(), st.text(), st.text())
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_a_client_can_neither_break_nor_forge_a_line(
     lines: Lines, header: str, query: str, request_id: str
 ) -> None:
