@@ -32,7 +32,7 @@ COLUMNS = (  # of the table: the figure, its unit, whether its ratio stands befo
     ("package_kb", "kB", False),
 )
 HEAD = """\
-| | cold start, to the floor's | first answer | INIT | warm, to the floor's | processor time \
+| | cold start, ratio to baseline | first response | INIT | warm, ratio to baseline | processor time \
 | round trip | peak memory | package |
 |---|---|---|---|---|---|---|---|---|
 """
@@ -168,7 +168,7 @@ line {{ stroke: #ff7b72 }} .head {{ fill: #9198a1 }} }}
 <text class="head" x="790" y="28" text-anchor="end">package</text>
 {chr(10).join(marks)}
 <line x1="{left + unit:.0f}" x2="{left + unit:.0f}" y1="38" y2="{bottom}"/>
-<text class="head" x="{left + unit:.0f}" y="{bottom + 16}" text-anchor="middle">the floor</text>
+<text class="head" x="{left + unit:.0f}" y="{bottom + 16}" text-anchor="middle">the baseline</text>
 </svg>
 """
 

@@ -8,15 +8,15 @@ from math import exp, inf
 
 MILLION = 1e6
 GB = 1e9
-Tiers = tuple[tuple[float, float], ...]  # up to so many, so much for each
+Tiers = tuple[tuple[float, float], ...]  # upper limit of each tier, price per unit
 
 # The service, as deployed to prod
 MEMORY_GB = 0.25
 BILLED_SECONDS = 0.002  # of a warm invocation, rounded up to whole milliseconds
 INIT_SECONDS = 0.1  # of a cold start, billed too: 80 ms for an empty function, times 1.25
-FUNCTION_LOG_BYTES = 280  # the function's line; of Lambda's own, SystemLogLevel leaves out 330
+FUNCTION_LOG_BYTES = 280  # the function's line; SystemLogLevel leaves out 330 of Lambda's own
 ACCESS_LOG_BYTES = 230  # API Gateway's line
-ANSWER_BYTES = 600  # nearly all headers
+RESPONSE_BYTES = 600  # nearly all headers
 ALARMS = 4
 IDLE_SECONDS = 420  # how long Lambda keeps an idle instance: not promised, 5 to 15 minutes are seen
 
@@ -31,7 +31,7 @@ REST_API: Tiers = (
     (inf, 1.51 / MILLION),
 )
 HTTP_API: Tiers = ((300 * MILLION, 1.00 / MILLION), (inf, 0.90 / MILLION))
-# aws.amazon.com/cloudwatch/pricing; the alarm read in November 2026
+# aws.amazon.com/cloudwatch/pricing; the alarm from c3x.dev, read in November 2026
 LOGS: Tiers = (
     (10_000 * GB, 0.50 / GB),
     (30_000 * GB, 0.25 / GB),
@@ -41,13 +41,13 @@ LOGS: Tiers = (
 ALARM = 0.10
 # aws.amazon.com/ec2/pricing/on-demand
 TRANSFER: Tiers = ((10_000 * GB, 0.09 / GB), (inf, 0.085 / GB))
-# aws.amazon.com/cloudfront/pricing, read in November 2026; what it takes from AWS is free
+# aws.amazon.com/cloudfront/pricing, read in November 2026; transfer from AWS to it is free
 CLOUDFRONT_REQUEST = 1.00 / MILLION
 CLOUDFRONT_TRANSFER: Tiers = ((10_000 * GB, 0.085 / GB), (inf, 0.08 / GB))
 
 
 def tiered(amount: float, tiers: Tiers) -> float:
-    """Return the price of an amount, each part of it at the price of its tier."""
+    """Return the price of an amount, each part at its tier's price."""
     price, below = 0.0, 0.0
     for upper, each in tiers:
         price += max(0.0, min(amount, upper) - below) * each
@@ -56,18 +56,18 @@ def tiered(amount: float, tiers: Tiers) -> float:
 
 
 def compute(requests: float) -> float:
-    """Return what Lambda charges for so many warm invocations."""
+    """Return what Lambda charges for this many warm invocations."""
     return requests * (LAMBDA_REQUEST + BILLED_SECONDS * MEMORY_GB * LAMBDA_GB_SECOND)
 
 
 def logs(requests: float, bytes_each: float) -> float:
-    """Return what CloudWatch charges for the logs of so many requests."""
+    """Return what CloudWatch charges for the logs of this many requests."""
     return tiered(requests * bytes_each, LOGS)
 
 
 def transfer(requests: float, tiers: Tiers = TRANSFER) -> float:
-    """Return what so many answers cost on their way to the internet."""
-    return tiered(requests * ANSWER_BYTES, tiers)
+    """Return what this many responses cost on their way to the internet."""
+    return tiered(requests * RESPONSE_BYTES, tiers)
 
 
 def function_url(requests: float) -> float:
@@ -76,12 +76,12 @@ def function_url(requests: float) -> float:
 
 
 def cold_share(per_hour: float) -> float:
-    """Return the share of a low, random traffic that meets a cold start: nobody came while idle."""
+    """Return the share of low, random traffic that meets a cold start, after an idle period."""
     return exp(-per_hour * IDLE_SECONDS / 3600)
 
 
 def table(head: list[str], rows: list[list[str]]) -> str:
-    """Return a table in Markdown, all but the first column aligned to the right."""
+    """Return a table in Markdown, with all columns but the first aligned right."""
     rule = ["---", *("--:" for _ in head[1:])]
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows]) + "\n"
 
@@ -112,10 +112,10 @@ def tables() -> str:
     fronts_head = ["REST API", "HTTP API", "function URL", "CloudFront, 90 % cached"]
     return "\n".join(
         [
-            table(["requests a month", "a second", *parts_head], costs),
+            table(["requests per month", "per second", *parts_head], costs),
             table(["total with", *fronts_head], fronts),
-            table(["requests an hour", "meet a cold start", "cold starts a month"], cold),
-            f"A million cold starts cost ${one_init * MILLION:.2f} of INIT.\n",
+            table(["requests per hour", "cold starts", "cold starts per month"], cold),
+            f"A million cold starts cost ${one_init * MILLION:.2f} of INIT time.\n",
         ]
     )
 
