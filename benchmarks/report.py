@@ -32,8 +32,8 @@ COLUMNS = (  # of the table: the figure, its unit, whether its ratio stands befo
     ("package_kb", "kB", False),
 )
 HEAD = """\
-| | cold start, ratio to baseline | first response | INIT | warm, ratio to baseline | processor time \
-| round trip | peak memory | package |
+| | cold start, ratio to baseline | first response | INIT | warm, ratio to baseline \
+| processor time | round trip | peak memory | package |
 |---|---|---|---|---|---|---|---|---|
 """
 
@@ -154,7 +154,7 @@ def picture(results: Results) -> str:
     return f"""\
 <svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 {bottom + 26}" font-size="14" \
 font-family="system-ui, sans-serif">
-<title>Cold start to the first answer, as a ratio to no framework</title>
+<title>Cold start to the first response, as a ratio to no framework</title>
 <style>
 text {{ fill: #24292f }} rect {{ fill: #8c959f }} .ours rect {{ fill: #1a7f37 }}
 .ours text {{ font-weight: bold }} line {{ stroke: #cf222e; stroke-dasharray: 4 3 }}
@@ -163,7 +163,7 @@ text {{ fill: #24292f }} rect {{ fill: #8c959f }} .ours rect {{ fill: #1a7f37 }}
 text {{ fill: #e6edf3 }} rect {{ fill: #6e7681 }} .ours rect {{ fill: #3fb950 }}
 line {{ stroke: #ff7b72 }} .head {{ fill: #9198a1 }} }}
 </style>
-<text class="head" x="{left}" y="28">cold start: time to the first answer</text>
+<text class="head" x="{left}" y="28">cold start: time to the first response</text>
 <text class="head" x="670" y="28" text-anchor="end">memory</text>
 <text class="head" x="790" y="28" text-anchor="end">package</text>
 {chr(10).join(marks)}
