@@ -13,7 +13,6 @@ import pytest
 import requests
 import yaml
 from botocore.exceptions import ClientError
-from botocore.session import Session
 from cfnlint.decode import decode
 from samtranslator.public.translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
@@ -27,7 +26,9 @@ ADDED = ".chalice/template.json"
 BOOTSTRAP = REPOSITORY / ".chalice" / "bootstrap.yaml"
 ALARM_EMAIL = {"AlarmEmail": "you@example.com"}
 CAPABILITIES = ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
-ONE_SECOND = {"Delay": 1, "MaxAttempts": 60}
+EACH_SECOND = {"Delay": 1, "MaxAttempts": 60}
+share_packages = pytest.mark.xdist_group("packages of prod and staging")
+ANOTHER_STATEMENT = {"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": "*"}
 A_SCHEDULE = '''
 @app.schedule("rate(1 hour)")
 def tick(event):
@@ -64,10 +65,25 @@ def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     return packaged(new_project(tmp_path_factory.mktemp("prod") / "project"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stack(template: Template) -> Template:
     """The same after the SAM transform."""
     return transformed(template)
+
+
+@pytest.fixture(scope="module")
+def staging(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """A project with a schedule, and with the stage staging, whose policy has another statement."""
+    project = new_project(tmp_path_factory.mktemp("staging") / "project")
+    project.append(A_SCHEDULE)
+    project.change('"prod": {', '"staging": {', ".chalice/config.json")
+    folder = project.folder / ".chalice"
+    policy = json.loads((folder / "policy-prod.json").read_text(encoding="utf-8"))
+    policy["Statement"].append(ANOTHER_STATEMENT)
+    text = json.dumps(policy).replace("-prod", "-staging")
+    (folder / "policy-staging.json").write_text(text, encoding="utf-8")
+    project.package("staging")
+    return project
 
 
 def read(name: str) -> str:
@@ -77,14 +93,19 @@ def read(name: str) -> str:
 
 def packaged(project: Project, stage: str = "prod") -> Template:
     """Return the template that `make package` writes, as `aws cloudformation package` leaves it."""
-    text = (project.package(stage) / "sam.json").read_text(encoding="utf-8")
+    return read_template(project.package(stage))
+
+
+def read_template(build: Path) -> Template:
+    """Return a template that `make package` has written, with the package in a bucket."""
+    text = (build / "sam.json").read_text(encoding="utf-8")
     template: Template = json.loads(text.replace("./deployment.zip", "s3://bucket/deployment.zip"))
     return template
 
 
 def transformed(template: Template) -> Template:
     """Return the template after the SAM transform, as CloudFormation makes the stack from it."""
-    loader = ManagedPolicyLoader(Session().create_client("iam"))
+    loader = ManagedPolicyLoader(client("iam"))
     stack: Template = transform(deepcopy(template), ALARM_EMAIL, loader)
     return stack
 
@@ -92,38 +113,29 @@ def transformed(template: Template) -> Template:
 def found(template: Template, kind: str) -> dict[str, Any]:
     """Return the properties of each resource of a kind by its name."""
     resources = template["Resources"].items()
-    return {name: it["Properties"] for name, it in resources if it["Type"] == f"AWS::{kind}"}
+    return {name: item["Properties"] for name, item in resources if item["Type"] == f"AWS::{kind}"}
 
 
-def one(template: Template, kind: str) -> Any:
+def only(template: Template, kind: str) -> Any:
     """Return the properties of the only resource of a kind."""
     (properties,) = found(template, kind).values()
     return properties
 
 
-def cfn_lint(template: Path) -> tuple[int, str]:
-    """Return how cfn-lint ends and what it prints."""
-    # W2531: the runtime is that of the Python at work, and AWS has begun to retire 3.10.
-    command = [CFN_LINT, "--ignore-checks", "W2531", "--template", str(template)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    return done.returncode, done.stdout
-
-
-@pytest.mark.parametrize("stage", ["before the transform", "after the transform"])
-def test_cfn_lint_finds_nothing_in_your_stack(tmp_path: Path, stage: str) -> None:
+def test_cfn_lint_accepts_your_stack_and_the_bootstrap_template(tmp_path: Path) -> None:
     template = packaged(Project(tmp_path / "project", app=REPOSITORY))
-    if stage == "after the transform":
-        template = transformed(template)
-    (tmp_path / "template.json").write_text(json.dumps(template), encoding="utf-8")
-    assert cfn_lint(tmp_path / "template.json") == (0, "")
+    for name, content in (("template", template), ("stack", transformed(template))):
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    # W2531: the runtime is that of the Python at work, and AWS has begun to retire 3.10.
+    command = [CFN_LINT, "--ignore-checks", "W2531", "--template"]
+    command += [str(BOOTSTRAP), *map(str, tmp_path.glob("*.json"))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_cfn_lint_finds_nothing_in_the_bootstrap_template() -> None:
-    assert cfn_lint(BOOTSTRAP) == (0, "")
-
-
-def test_unknown_paths_and_methods_are_404(stack: Template) -> None:
-    body = one(stack, "ApiGateway::RestApi")["Body"]
+@share_packages
+def test_an_unknown_path_or_method_gets_404(stack: Template) -> None:
+    body = only(stack, "ApiGateway::RestApi")["Body"]
     assert body["x-amazon-apigateway-gateway-responses"] == {
         "MISSING_AUTHENTICATION_TOKEN": {
             "statusCode": "404",
@@ -133,8 +145,9 @@ def test_unknown_paths_and_methods_are_404(stack: Template) -> None:
     }
 
 
-def test_each_method_is_throttled(stack: Template) -> None:
-    assert one(stack, "ApiGateway::Stage")["MethodSettings"] == [
+@share_packages
+def test_the_api_throttles_every_method(stack: Template) -> None:
+    assert only(stack, "ApiGateway::Stage")["MethodSettings"] == [
         {
             "ResourcePath": "/*",
             "HttpMethod": "*",
@@ -144,8 +157,9 @@ def test_each_method_is_throttled(stack: Template) -> None:
     ]
 
 
-def test_the_access_log_names_a_request_as_the_function_s_log_does(stack: Template) -> None:
-    log = one(stack, "ApiGateway::Stage")["AccessLogSetting"]
+@share_packages
+def test_the_access_log_uses_the_request_ids_of_the_function_s_log(stack: Template) -> None:
+    log = only(stack, "ApiGateway::Stage")["AccessLogSetting"]
     assert log["DestinationArn"] == {"Fn::GetAtt": ["AccessLog", "Arn"]}
     assert json.loads(log["Format"]) == {
         "extendedRequestId": "$context.extendedRequestId",
@@ -160,11 +174,13 @@ def test_the_access_log_names_a_request_as_the_function_s_log_does(stack: Templa
     }
 
 
-def test_only_the_stage_of_the_settings_is_made(stack: Template) -> None:
-    assert one(stack, "ApiGateway::Stage")["StageName"] == "prod"
-    assert "StageName" not in one(stack, "ApiGateway::Deployment")
+@share_packages
+def test_sam_creates_no_extra_stage(stack: Template) -> None:
+    assert only(stack, "ApiGateway::Stage")["StageName"] == "prod"
+    assert "StageName" not in only(stack, "ApiGateway::Deployment")
 
 
+@share_packages
 def test_each_update_of_the_stack_deploys_the_api(
     template: Template, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,6 +191,7 @@ def test_each_update_of_the_stack_deploys_the_api(
     assert len(deployments) == 2
 
 
+@share_packages
 def test_logs_are_kept_for_thirty_days_and_listed_in_the_outputs(template: Template) -> None:
     tags = found(template, "Serverless::Function")["APIHandler"]["Tags"]
     app_name = tags["aws-chalice"].rpartition("app=")[2]
@@ -189,9 +206,9 @@ def test_logs_are_kept_for_thirty_days_and_listed_in_the_outputs(template: Templ
         assert template["Outputs"][name] == {"Value": {"Ref": name}}
 
 
-def test_every_function_has_the_log_and_the_alarms_of_the_api_s(project: Project) -> None:
-    project.append(A_SCHEDULE)
-    template = packaged(project)
+@share_packages
+def test_every_function_has_a_log_and_alarms_in_every_stage(staging: Project) -> None:
+    template = read_template(staging.folder / "build")
     functions = found(template, "Serverless::Function")
     assert set(functions) == {"APIHandler", "Tick"}
     log = {"LogGroup": {"Ref": "FunctionLog"}, "LogFormat": "JSON", "SystemLogLevel": "WARN"}
@@ -204,11 +221,14 @@ def test_every_function_has_the_log_and_the_alarms_of_the_api_s(project: Project
     ]
     metrics = ("Errors", "Throttles")
     assert sorted(watched) == sorted((metric, name) for metric in metrics for name in functions)
+    assert len(found(template, "CloudWatch::Alarm")) == 6
+    assert "-prod" not in json.dumps(template)
 
 
-def test_alarms_watch_this_stack_s_errors_throttles_and_slow_answers(stack: Template) -> None:
+@share_packages
+def test_alarms_watch_errors_throttles_and_slow_responses_of_this_stack(stack: Template) -> None:
     (stage,) = found(stack, "ApiGateway::Stage")
-    name = one(stack, "ApiGateway::RestApi")["Name"]
+    name = only(stack, "ApiGateway::RestApi")["Name"]
     assert name == {"Ref": "AWS::StackName"}
     api = [{"Name": "ApiName", "Value": name}, {"Name": "Stage", "Value": {"Ref": stage}}]
     function = [{"Name": "FunctionName", "Value": {"Ref": "APIHandler"}}]
@@ -222,51 +242,34 @@ def test_alarms_watch_this_stack_s_errors_throttles_and_slow_answers(stack: Temp
     assert all(alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}] for alarm in alarms)
 
 
-def test_each_stage_has_them(project: Project) -> None:
-    project.change('"prod": {', '"staging": {', ".chalice/config.json")
-    policy = project.folder / ".chalice" / "policy-prod.json"
-    policy.rename(policy.with_name("policy-staging.json"))
-    project.change("-prod", "-staging", ".chalice/policy-staging.json")
-    template = packaged(project, "staging")
-    assert len(found(template, "CloudWatch::Alarm")) == 4
-    assert "-prod" not in json.dumps(template)
-
-
-ANOTHER_RIGHT = {"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": "*"}
-
-
-@pytest.mark.parametrize("statements", [[], [ANOTHER_RIGHT]], ids=["as it is", "with another"])
-def test_the_roles_may_do_what_the_stage_s_policy_says_and_nothing_else(
-    project: Project, statements: list[Any]
-) -> None:
-    project.append(A_SCHEDULE)
-    path = project.folder / ".chalice" / "policy-prod.json"
-    policy = json.loads(path.read_text(encoding="utf-8"))
-    policy["Statement"] += statements
-    path.write_text(json.dumps(policy), encoding="utf-8")
-    roles = found(transformed(packaged(project)), "IAM::Role")
+@share_packages
+def test_each_role_has_only_the_stage_s_policy(staging: Project) -> None:
+    roles = found(transformed(read_template(staging.folder / "build")), "IAM::Role")
+    policy = json.loads((staging.folder / ".chalice" / "policy-staging.json").read_text())
     assert set(roles) == {"ApiHandlerRole", "TickRole"}
     for role in roles.values():
-        assert [it["PolicyDocument"] for it in role["Policies"]] == [policy]
+        assert [attached["PolicyDocument"] for attached in role["Policies"]] == [policy]
         assert "ManagedPolicyArns" not in role
 
 
-def test_what_autogen_policy_finds_reaches_the_role(project: Project) -> None:
+def test_an_autogen_policy_reaches_the_role(project: Project) -> None:
     project.change('"autogen_policy": false', '"autogen_policy": true', ".chalice/config.json")
     project.append(LISTS_BUCKETS)
-    role = one(transformed(packaged(project)), "IAM::Role")
+    role = only(transformed(packaged(project)), "IAM::Role")
     assert "s3:ListAllMyBuckets" in json.dumps(role["Policies"])
 
 
-def test_the_policy_covers_the_stack_s_log(stack: Template) -> None:
+@share_packages
+def test_the_policy_allows_the_function_to_write_the_stack_s_log(stack: Template) -> None:
     name = found(stack, "Logs::LogGroup")["FunctionLog"]["LogGroupName"]["Fn::Sub"]
     stream = f"arn:aws:logs:eu-west-1:1:log-group:{name}:log-stream:a"
-    (statement,) = one(stack, "IAM::Role")["Policies"][0]["PolicyDocument"]["Statement"]
+    (statement,) = only(stack, "IAM::Role")["Policies"][0]["PolicyDocument"]["Statement"]
     assert any(fnmatch(stream, resource) for resource in statement["Resource"])
 
 
+@share_packages
 def test_the_function_runs_on_arm(stack: Template) -> None:
-    assert one(stack, "Lambda::Function")["Architectures"] == ["arm64"]
+    assert only(stack, "Lambda::Function")["Architectures"] == ["arm64"]
 
 
 def deploy_stack(
@@ -285,7 +288,7 @@ def deploy_stack(
         Capabilities=CAPABILITIES,
         Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
     )
-    stacks.get_waiter(done).wait(StackName=name, WaiterConfig=ONE_SECOND)
+    stacks.get_waiter(done).wait(StackName=name, WaiterConfig=EACH_SECOND)
     (stack,) = stacks.describe_stacks(StackName=name)["Stacks"]
     return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
 
@@ -294,12 +297,10 @@ def delete_stack(name: str) -> None:
     """Delete a stack."""
     stacks = client("cloudformation")
     stacks.delete_stack(StackName=name)
-    stacks.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig=ONE_SECOND)
+    stacks.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig=EACH_SECOND)
 
 
-def test_the_emulated_aws_makes_updates_and_deletes_two_stacks_that_share_nothing(
-    project: Project,
-) -> None:
+def test_two_stacks_share_nothing_from_creation_to_deletion(project: Project) -> None:
     package = project.package("prod")
     client("s3").create_bucket(Bucket=project.name)
     code = (package / "deployment.zip").read_bytes()
@@ -323,15 +324,16 @@ def test_the_emulated_aws_makes_updates_and_deletes_two_stacks_that_share_nothin
     assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 0}
 
 
+@share_packages
 @pytest.mark.parametrize("parameters", [{}, {"AlarmEmail": ""}], ids=["absent", "empty"])
-def test_a_stack_whose_alarms_would_reach_nobody_is_refused(
+def test_a_stack_requires_an_email_address_for_its_alarms(
     template: Template, parameters: dict[str, str]
 ) -> None:
     with pytest.raises(ClientError, match="AlarmEmail"):
         deploy_stack("refused", json.dumps(template), parameters)
 
 
-def role_of(outputs: dict[str, str], name: str) -> tuple[Any, list[Any]]:
+def trust_and_policies(outputs: dict[str, str], name: str) -> tuple[Any, list[Any]]:
     """Return the trust policy and the policies of a role that a stack has in its outputs."""
     iam, role = client("iam"), outputs[name].rpartition("/")[2]
     names = iam.list_role_policies(RoleName=role)["PolicyNames"]
@@ -340,7 +342,7 @@ def role_of(outputs: dict[str, str], name: str) -> tuple[Any, list[Any]]:
     return trust, [policy["PolicyDocument"] for policy in policies]
 
 
-one_at_a_time = pytest.mark.xdist_group("bootstrap")  # an account has one such stack
+bootstrap_stack = pytest.mark.xdist_group("bootstrap stack")  # an account has only one
 
 
 @pytest.fixture
@@ -354,39 +356,37 @@ def bootstrap() -> Iterator[dict[str, str]]:
         "DeployerPolicy": read(".chalice/deployer-policy-makes-roles.json"),
         "DevPolicy": read(".chalice/policy-dev.json"),
     }
-    yield deploy_stack("hello-chalice-bootstrap", json.dumps(template), parameters)
-    delete_stack("hello-chalice-bootstrap")
+    yield deploy_stack("bootstrap", json.dumps(template), parameters)
+    delete_stack("bootstrap")
 
 
-@one_at_a_time
-def test_the_bootstrap_stack_trusts_one_environment_each_of_one_repository(
-    bootstrap: dict[str, str],
-) -> None:
+@bootstrap_stack
+def test_the_bootstrap_stack_trusts_one_environment_per_stage(bootstrap: dict[str, str]) -> None:
     for stage, name in {"dev": "DevRoleArn", "prod": "ProdRoleArn"}.items():
-        (statement,) = role_of(bootstrap, name)[0]["Statement"]
+        (statement,) = trust_and_policies(bootstrap, name)[0]["Statement"]
         assert statement["Condition"]["StringEquals"] == {
             "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
             "token.actions.githubusercontent.com:sub": f"repo:OWNER@1/NAME@2:environment:{stage}",
         }
-    of_deployer = read(".chalice/deployer-policy-makes-roles.json")
-    of_dev = json.loads(of_deployer.replace("hello-chalice-*", "hello-chalice-dev*"))
-    assert role_of(bootstrap, "DevRoleArn")[1] == [of_dev] != [json.loads(of_deployer)]
-    of_function = json.loads(read(".chalice/policy-dev.json"))
-    assert role_of(bootstrap, "DevFunctionRoleArn")[1] == [of_function]
+    deployer = read(".chalice/deployer-policy-makes-roles.json")
+    only_dev = json.loads(deployer.replace("hello-chalice-*", "hello-chalice-dev*"))
+    assert trust_and_policies(bootstrap, "DevRoleArn")[1] == [only_dev] != [json.loads(deployer)]
+    function = json.loads(read(".chalice/policy-dev.json"))
+    assert trust_and_policies(bootstrap, "DevFunctionRoleArn")[1] == [function]
 
 
-@one_at_a_time
-def test_the_bootstrap_stack_goes_but_for_the_packages_and_the_account_s_log_role(
+@bootstrap_stack
+def test_deleting_the_bootstrap_stack_keeps_the_bucket_and_the_log_role(
     bootstrap: dict[str, str],
 ) -> None:
-    delete_stack("hello-chalice-bootstrap")
+    delete_stack("bootstrap")
     assert client("s3").get_bucket_encryption(Bucket=bootstrap["Bucket"])
     assert client("apigateway").get_account()["cloudwatchRoleArn"]
     with pytest.raises(ClientError, match="NoSuchEntity"):
-        role_of(bootstrap, "DevRoleArn")
+        trust_and_policies(bootstrap, "DevRoleArn")
 
 
-def test_only_jobs_that_call_aws_can_ask_for_credentials_and_prod_runs_no_code_of_ours() -> None:
+def test_only_the_jobs_that_call_aws_get_credentials_and_prod_runs_no_repository_code() -> None:
     jobs = yaml.safe_load(read(".github/workflows/deploy.yml"))["jobs"]
     asking = {name for name, job in jobs.items() if "id-token" in job["permissions"]}
     calling = {name for name, job in jobs.items() if "configure-aws-credentials" in str(job)}
