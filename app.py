@@ -4,7 +4,7 @@ from chalicelib.express import ExpressApp, like_express
 from chalicelib.logs import configure_logs, log_invocation
 
 configure_logs()
-app = ExpressApp(app_name="hello-chalice", configure_logs=False)
+app = ExpressApp(app_name="hello-chalice")
 app.register_middleware(log_invocation)
 app.register_middleware(like_express, "http")
 

@@ -27,8 +27,8 @@ class ExpressApp(Chalice):
     current_request: Request  # in a view there is always one; Chalice's own type adds None
 
     def __init__(self, app_name: str, **options: Any) -> None:
-        """Create the app; the parameters are Chalice's."""
-        super().__init__(app_name, **options)
+        """Create the app. The parameters are Chalice's, but `chalicelib.logs` configures the log."""
+        super().__init__(app_name, **{"configure_logs": False, **options})
         # For API Gateway. Otherwise it sends bytes only to clients that accept one of a list of
         # types before all others, and browsers do not: https://docs.aws.amazon.com/apigateway/
         # latest/developerguide/lambda-proxy-binary-media.html
