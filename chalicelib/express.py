@@ -27,7 +27,7 @@ class ExpressApp(Chalice):
     current_request: Request  # in a view there is always one; Chalice's own type adds None
 
     def __init__(self, app_name: str, **options: Any) -> None:
-        """Create the app. The parameters are Chalice's, but `chalicelib.logs` configures the log."""
+        """Create the app. The parameters are Chalice's; `chalicelib.logs` configures the log."""
         super().__init__(app_name, **{"configure_logs": False, **options})
         # For API Gateway. Otherwise it sends bytes only to clients that accept one of a list of
         # types before all others, and browsers do not: https://docs.aws.amazon.com/apigateway/
