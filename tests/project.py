@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from botocore.session import Session
+from chalice.config import Config
 
 from tests.processes import REPOSITORY
+from tools.settings import DEFAULTS
 
 SAMPLE = REPOSITORY / "tests" / "sample"
 # What a project needs of the repository beside its own app
@@ -115,6 +117,11 @@ class Project:
     def deploy(self, stage: str = "dev") -> str:
         """Deploy; return the address, with no slash at its end."""
         return self.make("deploy", stage).split()[-1].rstrip("/")
+
+    def settings(self, stage: str = "dev") -> Config:
+        """Return a stage's settings."""
+        config = json.loads((self.folder / ".chalice" / "config.json").read_text(encoding="utf-8"))
+        return Config(stage, config_from_disk=config, default_params=DEFAULTS)
 
     def package(self, stage: str = "dev") -> Path:
         """Package for AWS itself; return the folder of what that makes."""

@@ -1,18 +1,20 @@
-"""What a deploy leaves when it breaks off, and what a fresh clone finds: all of it."""
+"""A deploy that is interrupted, or that has no record, loses no resource."""
 
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import zipfile
 
-import pytest
 import requests
+from botocore.session import Session
 
 from emulated.faulty_endpoint import Fault, faulty_endpoint
 from tests.project import Project, client
+from tools.recovery import StageInAws, resource
 
 SCHEDULE = """
 
@@ -86,8 +88,8 @@ def forget(project: Project) -> None:
     (project.folder / "build" / "emulated" / "dev.json").unlink()
 
 
-def break_off(project: Project, fault: Fault, request: str, command: str = "deploy") -> str:
-    """Run a command, with a fault at a request; return what is printed."""
+def interrupted(project: Project, fault: Fault, request: str, command: str = "deploy") -> str:
+    """Run a command that a fault at a request interrupts; return what is printed."""
     with faulty_endpoint(project.environment["AWS_ENDPOINT_URL"], fault, request) as endpoint:
         process = subprocess.Popen(
             [sys.executable, "-m", "tools.deploy", command, "dev"],
@@ -105,85 +107,32 @@ def break_off(project: Project, fault: Fault, request: str, command: str = "depl
     return printed
 
 
-@pytest.mark.parametrize(
-    ("fault", "request_name", "message"),
-    [
+def test_an_interrupted_deploy_can_be_rerun(project: Project) -> None:
+    project.append(QUEUE.replace("NAME", project.name))
+    client("sqs").create_queue(QueueName=project.name)
+    for fault, request, message in [
+        (Fault.REFUSED, "Action=PutRolePolicy", "AWS refuses: An error occurred (403)"),
         (Fault.KILLED, "POST /2015-03-31/functions ", ""),
+        (Fault.KILLED, "POST /2015-03-31/event-source-mappings", ""),
         (Fault.KILLED, "POST /restapis", ""),  # the API is there, and nobody knows its id
         (Fault.CTRL_C, "POST /restapis/.*/deployments", "Stopped. To go on, run it again."),
-        (Fault.REFUSED, "Action=PutRolePolicy", "AWS refuses: An error occurred (403)"),
-    ],
-)
-def test_a_deploy_that_breaks_off_can_be_run_again(
-    project: Project, fault: Fault, request_name: str, message: str
-) -> None:
-    printed = break_off(project, fault, request_name)
-    assert message in printed
-    assert "Traceback" not in printed
+    ]:
+        printed = interrupted(project, fault, request)
+        assert message in printed
+        assert "Traceback" not in printed
     assert requests.get(project.deploy(), timeout=60).text == "a sample"
-    assert project.left_in_aws() == {"apis": 1, "functions": 1, "roles": 1}
+    assert project.left_in_aws() == {"apis": 1, "functions": 2, "roles": 2}
 
 
-def test_every_kind_of_resource_is_found_without_a_record(project: Project) -> None:
-    code = SCHEDULE + QUEUE + WEBSOCKET + EVERYTHING_ELSE
-    project.append(code.replace("NAME", project.name))
-    client("sqs").create_queue(QueueName=project.name)
-    client("s3").create_bucket(Bucket=project.name)
-    client("sns").create_topic(Name=project.name)
-    domain = {"domain_name": f"{project.name}.example.com", "certificate_arn": "arn:aws:acm:::1"}
-    setting = f'"api_gateway_custom_domain": {json.dumps(domain)}, "stages"'
-    project.change('"stages"', setting, ".chalice/config.json")
-    websocket = project.make("deploy").split()[-1]
-    assert websocket.startswith(project.environment["AWS_ENDPOINT_URL"].replace("http", "ws"))
-    deployed = resources_in_aws(project)
-    assert len(deployed) == 2 * 8 + 6  # functions and their roles, callers and APIs
-    forget(project)
-    project.make("deploy")
-    assert resources_in_aws(project) == deployed
-    forget(project)
-    project.make("delete")
-    assert resources_in_aws(project) == []
-    bucket = client("s3").get_bucket_notification_configuration(Bucket=project.name)
-    assert not bucket.get("LambdaFunctionConfigurations")
-
-
-@pytest.mark.parametrize(
-    ("fault", "request_name", "made"),
-    [
-        (Fault.ENDPOINT_DOWN, "POST /2015-03-31/functions ", 1),  # a role
-        (Fault.KILLED, "POST /2015-03-31/event-source-mappings", 6),
-    ],
-)
-def test_delete_finds_what_a_deploy_that_broke_off_has_made(
-    project: Project, fault: Fault, request_name: str, made: int
-) -> None:
-    project.append(SCHEDULE + QUEUE.replace("NAME", project.name))
-    client("sqs").create_queue(QueueName=project.name)
-    assert "Traceback" not in break_off(project, fault, request_name)
-    assert len(resources_in_aws(project)) == made
+def test_delete_finds_a_role_whose_function_was_not_created(project: Project) -> None:
+    interrupted(project, Fault.ENDPOINT_DOWN, "POST /2015-03-31/functions ")
+    assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 1}
     project.make("delete")
     assert resources_in_aws(project) == []
 
 
-def test_delete_names_what_is_still_there(project: Project) -> None:
-    project.deploy()
-    printed = break_off(project, Fault.IGNORED, "DELETE /restapis/", "delete")
-    assert printed.endswith("Still in AWS: rest_api. To go on, run it again.\n")
-    project.make("delete")
-    assert resources_in_aws(project) == []
-
-
-def test_a_websocket_api_that_is_not_complete_is_made_again(project: Project) -> None:
-    project.append(WEBSOCKET)
-    break_off(project, Fault.KILLED, "POST /v2/apis/.*/stages")
-    project.make("deploy")
-    apis = client("apigatewayv2").get_apis()["Items"]
-    (api,) = (api["ApiId"] for api in apis if project.name in api["Name"])
-    assert client("apigatewayv2").get_stages(ApiId=api)["Items"]
-
-
-def make_by_hand(project: Project) -> list[str]:
-    """Make a role and a function whose names begin as the stage's do; return their ARNs."""
+def create_by_hand(project: Project) -> list[str]:
+    """Create a role and a function whose names begin as the stage's do; return their ARNs."""
     name = f"{project.name}-dev-by-hand"
     role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     code = io.BytesIO()
@@ -196,21 +145,42 @@ def make_by_hand(project: Project) -> list[str]:
     return sorted([role, function["FunctionArn"]])
 
 
-def test_what_the_app_no_longer_has_is_deleted_and_nothing_else(project: Project) -> None:
-    by_hand = make_by_hand(project)
-    project.append(SCHEDULE)
-    project.make("deploy")
-    assert any("tick" in name for name in resources_in_aws(project))
-    project.change(SCHEDULE, "")
+def test_deploy_and_delete_find_every_kind_of_resource_without_a_record(project: Project) -> None:
+    by_hand = create_by_hand(project)
+    code = SCHEDULE + QUEUE + WEBSOCKET + EVERYTHING_ELSE
+    project.append(code.replace("NAME", project.name))
+    client("sqs").create_queue(QueueName=project.name)
+    client("s3").create_bucket(Bucket=project.name)
+    client("sns").create_topic(Name=project.name)
+    domain = {"domain_name": f"{project.name}.example.com", "certificate_arn": "arn:aws:acm:::1"}
+    setting = f'"api_gateway_custom_domain": {json.dumps(domain)}, "stages"'
+    project.change('"stages"', setting, ".chalice/config.json")
+    websocket = project.make("deploy").split()[-1]
+    assert websocket.startswith(project.environment["AWS_ENDPOINT_URL"].replace("http", "ws"))
+    deployed = resources_in_aws(project)
+    assert len(deployed) == len(by_hand) + 2 * 8 + 6  # functions, their roles, callers, APIs
     forget(project)
+    project.change(SCHEDULE, "")
     project.make("deploy")
-    assert not any("tick" in name for name in resources_in_aws(project))
+    assert resources_in_aws(project) == [name for name in deployed if "-tick" not in name]
+    forget(project)
     project.make("delete")
     assert resources_in_aws(project) == by_hand
+    bucket = client("s3").get_bucket_notification_configuration(Bucket=project.name)
+    assert not bucket.get("LambdaFunctionConfigurations")
+
+
+def test_an_incomplete_websocket_api_is_completed(project: Project) -> None:
+    project.append(WEBSOCKET)
+    interrupted(project, Fault.KILLED, "POST /v2/apis/.*/stages")
+    project.make("deploy")
+    apis = client("apigatewayv2").get_apis()["Items"]
+    (api,) = (api["ApiId"] for api in apis if project.name in api["Name"])
+    assert client("apigatewayv2").get_stages(ApiId=api)["Items"]
 
 
 def second_api(project: Project) -> str:
-    """Make another API that calls the function; return its id."""
+    """Create another API that calls the function; return its id."""
     apis = client("apigateway")
     api = apis.create_rest_api(name=project.name)["id"]
     (root,) = apis.get_resources(restApiId=api)["items"]
@@ -227,26 +197,27 @@ def second_api(project: Project) -> str:
     return str(api)
 
 
-def test_of_two_apis_the_recorded_one_is_kept_and_both_are_deleted(project: Project) -> None:
+def test_the_recorded_api_is_used_and_delete_removes_both(project: Project) -> None:
     first = project.deploy().split("/")[-2]
     second = second_api(project)
+    stage = StageInAws(project.settings(), Session(), deleting=False)
     for api in (first, second):
-        record = project.folder / "build" / "emulated" / "dev.json"
-        record.write_text(record.read_text().replace(first, api))
-        assert api in project.make("url")
+        used = stage.resources([resource("rest_api", "rest_api", rest_api_id=api)])
+        assert [item["rest_api_id"] for item in used if "rest_api_id" in item] == [api]
+    printed = interrupted(project, Fault.IGNORED, "DELETE /restapis/", "delete")
+    assert re.search(
+        r"\nStill in AWS: rest_api, rest_api-\w+\. To go on, run it again\.\n$", printed
+    )
     project.make("delete")
     assert resources_in_aws(project) == []
 
 
-def test_the_record_of_an_older_name_is_not_lost(project: Project) -> None:
+def test_a_record_of_an_older_name_is_kept(project: Project) -> None:
     record = project.folder / "build" / "emulated" / "dev.json"
     record.parent.mkdir(parents=True)
     arn = "arn:aws:lambda:us-east-1:000000000000:function:older-name-dev"
-    resource = {"name": "api_handler", "resource_type": "lambda_function", "lambda_arn": arn}
-    record.write_text(json.dumps({"resources": [resource]}))
-    done = subprocess.run(
-        project.make_command("deploy"), cwd=project.folder, capture_output=True, text=True
-    )
+    content = {"resources": [resource("lambda_function", "api_handler", lambda_arn=arn)]}
+    record.write_text(json.dumps(content))
     message = "build/emulated/dev.json is about older-name-dev, an older name of the app: run"
-    assert done.stderr.startswith(message)
-    assert json.loads(record.read_text()) == {"resources": [resource]}
+    assert project.refusal("deploy").startswith(message)
+    assert json.loads(record.read_text()) == content
