@@ -1,5 +1,6 @@
 """A project in a folder of its own, that a test runs, packages and deploys to the emulated AWS."""
 
+import copy
 import json
 import os
 import shutil
@@ -42,16 +43,23 @@ class Project:
         self.environment = dict(os.environ)
         self.venv = Path(sys.prefix)  # as it is: make does not install anything into it
         for name in MACHINERY:
-            copy(REPOSITORY / name, folder / name)
+            copy_files(REPOSITORY / name, folder / name)
         for name in ("app.py", "chalicelib", ".chalice", "requirements.txt", "vendor"):
             if (app / name).exists():
-                copy(app / name, folder / name)
+                copy_files(app / name, folder / name)
         config = folder / ".chalice" / "config.json"
         app_name = json.loads(config.read_text(encoding="utf-8"))["app_name"]
         self.name = f"{app_name}-{uuid.uuid4().hex[:8]}"
         for path in [folder / "app.py", *folder.glob(".chalice/*.json")]:
             text = path.read_text(encoding="utf-8")
             path.write_text(text.replace(app_name, self.name), encoding="utf-8")
+
+    def copy(self, folder: Path) -> "Project":
+        """Return a copy of the project in `folder`, with everything that it has built."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        other = copy.copy(self)
+        other.folder, other.environment = folder, {**self.environment}
+        return other
 
     def change(self, old: str, new: str, file: str = "app.py") -> None:
         """Edit a file; `old` must be in it."""
@@ -141,7 +149,7 @@ class Project:
         return {kind: sum(self.name in name for name in found) for kind, found in names.items()}
 
 
-def copy(source: Path, target: Path) -> None:
+def copy_files(source: Path, target: Path) -> None:
     """Copy a file or a folder without its caches."""
     if source.is_dir():
         shutil.copytree(source, target, ignore=NO_CACHES, dirs_exist_ok=True)

@@ -1,6 +1,8 @@
 """`make deploy`, `url`, `logs` and `delete`: URLs, logs, permissions and refusals."""
 
+import base64
 import fcntl
+import hashlib
 import json
 import shutil
 import signal
@@ -75,6 +77,14 @@ def test_logs_are_those_of_the_last_ten_minutes_with_tracebacks(deployed: Deploy
     assert "ValueError: a secret" in logs
     assert "9 minutes ago" in logs
     assert "11 minutes ago" not in logs
+
+
+@share_deployment
+def test_deploy_uploads_the_deployment_package(deployed: Deployed) -> None:
+    function = client("lambda").get_function(FunctionName=f"{deployed.project.name}-dev")
+    package = (deployed.project.package() / "deployment.zip").read_bytes()
+    uploaded = base64.b64decode(function["Configuration"]["CodeSha256"])
+    assert uploaded == hashlib.sha256(package).digest()
 
 
 @share_deployment

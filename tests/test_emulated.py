@@ -23,7 +23,7 @@ from emulated.lambda_environment import lambda_python
 from emulated.runtime_api import booted_python
 from tests.echo.app import PNG, app
 from tests.processes import REPOSITORY, free_port, is_listening, serving, wait_until
-from tests.project import Project, client, copy
+from tests.project import Project, client, copy_files
 from tests.replies import Reply, send
 
 ECHO = REPOSITORY / "tests" / "echo"
@@ -302,7 +302,7 @@ def ask(
 ) -> Iterator[Callable[..., Reply]]:
     """Sends a request to the app in tests/echo: takes a method, a path, headers and a body."""
     project = Project(tmp_path_factory.mktemp("echo") / "project")
-    copy(ECHO / "app.py", project.folder / "app.py")
+    copy_files(ECHO / "app.py", project.folder / "app.py")
     if request.param == IN_PROCESS:
         yield lambda method, path, headers, body: Reply(
             *in_process(Client(app).http.request(method, path, headers, body))

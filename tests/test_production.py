@@ -18,7 +18,7 @@ from samtranslator.public.translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
 from tests.processes import REPOSITORY
-from tests.project import Project, client, copy
+from tests.project import Project, client, copy_files
 
 Template = dict[str, Any]
 CFN_LINT = str(Path(sys.executable).with_name("cfn-lint"))
@@ -49,7 +49,7 @@ def buckets():
 def new_project(folder: Path) -> Project:
     """Return the tests' own app, with what `make package` adds to its template."""
     project = Project(folder)
-    copy(REPOSITORY / ADDED, project.folder / ADDED)
+    copy_files(REPOSITORY / ADDED, project.folder / ADDED)
     return project
 
 
