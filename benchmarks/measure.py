@@ -161,7 +161,7 @@ def set_up(folder: Path) -> list[Candidate]:
     bare = chalice_package(shutil.copytree(PEERS / "chalice", folder / "bare"))
     add(report.BARE, with_bytecode(bare), *client, "app.app")
 
-    run(sys.executable, "-m", "tools.package", folder / "deployed", "package", "prod", folder)
+    run(sys.executable, "-m", "tools.package", "prod", folder)
     add(report.OURS, unpacked(folder / "deployment.zip"), *client, "app.app")
 
     staged, bytecode = PROJECT / "build" / "prod", shutil.ignore_patterns("__pycache__")

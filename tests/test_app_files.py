@@ -41,7 +41,7 @@ def test_what_git_does_not_track_is_named_and_left_out(
         (folder / name).touch()
     assert package.app_files() == FILES
     names = "chalicelib/forgotten.py vendor/ignored.py"
-    assert capsys.readouterr().err == f"Left out, since git does not track it: {names}\n"
+    assert capsys.readouterr().err == f"Left out because git does not track it: {names}\n"
 
 
 @needs_git
@@ -104,7 +104,7 @@ def test_a_git_that_refuses_ends_it(folder: Path) -> None:
     git(folder, "init")
     git(folder, "add", "--all")
     (folder / ".git" / "index").write_bytes(b"damaged")
-    with pytest.raises(SystemExit, match="git does not say"):
+    with pytest.raises(SystemExit, match="git cannot list"):
         package.app_files()
 
 

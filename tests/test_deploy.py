@@ -138,7 +138,7 @@ def test_two_stages_are_independent_until_they_are_deleted(project: Project) -> 
     assert get(dev).status_code != 200
     for _ in range(2):  # nothing left to do is no error
         deleted = project.make("delete", "prod")
-        assert deleted.endswith("Nothing of it is left in AWS but the logs.\n")
+        assert deleted.endswith("Deleted. Only the logs are left in AWS.\n")
         assert "{" not in deleted  # no line of a log
     assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 0}
 
@@ -178,9 +178,9 @@ def refusal(
     ("environment", "message"),
     [
         ({"AWS_DEFAULT_REGION": ""}, "No region is set: choose one"),
-        ({"AWS_PROFILE": "nobody"}, "The AWS settings are not usable: The config profile"),
-        ({"AWS_ENDPOINT_URL": "127.0.0.1"}, "The AWS settings are not usable: Invalid endpoint"),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "http://127.0.0.1:9 does not answer"),
+        ({"AWS_PROFILE": "nobody"}, "The AWS settings cannot be used: The config profile"),
+        ({"AWS_ENDPOINT_URL": "127.0.0.1"}, "The AWS settings cannot be used: Invalid endpoint"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "http://127.0.0.1:9 does not respond"),
         ({"AWS_ACCESS_KEY_ID": ""}, "No AWS credentials are set: run `aws configure`"),
     ],
 )
@@ -226,7 +226,7 @@ def test_a_server_that_is_not_aws_is_named(refusal: Refusal, body: str) -> None:
         url = f"http://127.0.0.1:{server.server_port}"
         message = refusal("deploy", AWS_ENDPOINT_URL=url)
         server.shutdown()
-    assert message == f"{url} does not answer as AWS does: is it another server?"
+    assert message == f"{url} does not respond like AWS: is it another server?"
 
 
 def test_an_endpoint_of_the_aws_configuration_is_an_emulated_aws(
@@ -257,8 +257,8 @@ def test_one_command_at_a_time_works_on_a_stage(project: Project) -> None:
     (project.folder / "build").mkdir()
     with (project.folder / "build" / "dev.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        message = "Another command is at work on dev: try again when it has ended.\n"
-        assert project.refusal("deploy") == message
+        message = "Another command is running for dev: try again when it has finished.\n"
+        assert project.refusal("deploy") == message == project.refusal("package")
         assert "is not deployed: run `make deploy STAGE=dev`" in project.refusal("url")
 
 

@@ -137,7 +137,7 @@ def test_a_package_that_cannot_work_is_not_made(project: Project, target: str) -
     line = len((project.folder / "app.py").read_text().splitlines())
     assert project.refusal(target) == (
         f"app.py, line {line}: helpers is not in the deployment package: "
-        "move helpers into chalicelib/, since what is beside app.py is not packaged.\n"
+        "move helpers into chalicelib/, because modules next to app.py are not packaged.\n"
     )
     assert not (project.folder / "build" / "deployment.zip").exists()
     assert set(project.left_in_aws().values()) == {0}

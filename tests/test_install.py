@@ -37,11 +37,14 @@ def fail(folder: Path, scope: str) -> None:
     raise subprocess.CalledProcessError(1, "pip")
 
 
-def test_installs_once(installations: list[str]) -> None:
+def test_installs_once_and_prints_nothing_to_stdout(
+    installations: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
     install.main(str(VENV), "run")
     Path("requirements-dev.txt").touch()
     install.main(str(VENV), "run")
     assert installations == ["run"]
+    assert capsys.readouterr().out == ""  # `$(make url)` reads it
 
 
 def test_installs_the_rest_when_a_command_needs_it(installations: list[str]) -> None:

@@ -121,7 +121,9 @@ def test_another_aws_is_refused(project: Project) -> None:
         ["make", "url", "AWS=local"], cwd=project.folder, capture_output=True, text=True
     )
     assert done.returncode
-    assert "AWS=local is not known: write AWS=emulated, or leave it out" in done.stderr
+    assert (
+        "AWS=local is not known: write AWS=emulated, or omit it for your AWS account" in done.stderr
+    )
 
 
 def test_format_puts_the_code_into_its_style(project: Project) -> None:
@@ -149,11 +151,13 @@ def test_lint_reads_your_code_and_no_other(project: Project) -> None:
 
 
 def test_clean_removes_what_was_built(project: Project) -> None:
-    for name in ("build/dev", ".venv/3.11", ".chalice/deployed"):
+    for name in ("build/dev", ".venv/3.11", ".mypy_cache", ".chalice/deployed"):
         (project.folder / name).mkdir(parents=True)
     project.make("clean")
-    kept = [project.folder / name for name in ("build", ".venv", ".chalice/deployed")]
-    assert [path.exists() for path in kept] == [False, False, True]
+    kept = [
+        project.folder / name for name in ("build", ".venv", ".mypy_cache", ".chalice/deployed")
+    ]
+    assert [path.exists() for path in kept] == [False, False, False, True]
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGHUP, signal.SIGKILL])

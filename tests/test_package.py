@@ -242,14 +242,14 @@ def test_a_failed_package_keeps_the_previous_one(package: Package, tmp_path: Pat
 def test_an_error_in_the_settings_file_is_reported_with_its_line(project: Project) -> None:
     project.change('"version": "2.0",', '"version": "2.0"', ".chalice/config.json")
     refusal = project.refusal("package")
-    assert refusal.startswith(".chalice/config.json ")
+    assert refusal.startswith(".chalice/config.json is not valid JSON: ")
     assert "line 3" in refusal
 
 
 def packaging(project: Project, **environment: str) -> "subprocess.Popen[str]":
     """Start what `make package` runs."""
     return subprocess.Popen(
-        [sys.executable, "-m", "tools.package", "records", "package", "dev", "build"],
+        [sys.executable, "-m", "tools.package", "dev"],
         cwd=project.folder,
         env=project.environment | environment,
         stdin=subprocess.DEVNULL,
@@ -272,7 +272,7 @@ def test_ctrl_c_ends_packaging_quietly(project: Project) -> None:
 def test_packaging_does_not_query_the_terminal(project: Project) -> None:
     screen, terminal = os.openpty()
     done = subprocess.run(
-        [sys.executable, "-m", "tools.package", "records", "package", "dev", "build"],
+        [sys.executable, "-m", "tools.package", "dev"],
         cwd=project.folder,
         env=project.environment | {"TERM": "xterm-256color"},
         stdin=terminal,

@@ -111,11 +111,11 @@ def test_an_interrupted_deploy_can_be_rerun(project: Project) -> None:
     project.append(QUEUE.replace("NAME", project.name))
     client("sqs").create_queue(QueueName=project.name)
     for fault, request, message in [
-        (Fault.REFUSED, "Action=PutRolePolicy", "AWS refuses: An error occurred (403)"),
+        (Fault.REFUSED, "Action=PutRolePolicy", "AWS refused: An error occurred (403)"),
         (Fault.KILLED, "POST /2015-03-31/functions ", ""),
         (Fault.KILLED, "POST /2015-03-31/event-source-mappings", ""),
         (Fault.KILLED, "POST /restapis", ""),  # the API is there, and nobody knows its id
-        (Fault.CTRL_C, "POST /restapis/.*/deployments", "Stopped. To go on, run it again."),
+        (Fault.CTRL_C, "POST /restapis/.*/deployments", "Stopped. To continue, run the command again."),
     ]:
         printed = interrupted(project, fault, request)
         assert message in printed
@@ -218,6 +218,6 @@ def test_a_record_of_an_older_name_is_kept(project: Project) -> None:
     arn = "arn:aws:lambda:us-east-1:000000000000:function:older-name-dev"
     content = {"resources": [resource("lambda_function", "api_handler", lambda_arn=arn)]}
     record.write_text(json.dumps(content))
-    message = "build/emulated/dev.json is about older-name-dev, an older name of the app: run"
+    message = "build/emulated/dev.json is about older-name-dev, a previous name of the app: run"
     assert project.refusal("deploy").startswith(message)
     assert json.loads(record.read_text()) == content

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 import pytest
 import requests
 
-from tests.processes import free_port, is_listening, serving, wait_until
+from tests.processes import end, free_port, is_listening, serving, wait_until
 from tests.project import CHALICE, Project
 
 pytestmark = pytest.mark.xdist_group("local")
@@ -58,21 +58,21 @@ def make_run(project: Project, stage: str = "dev", shell: str = "") -> Iterator[
 @pytest.mark.parametrize("port", ["", "abc", "0", "-1", "65536", "80.5", "٣٠٠٠"])
 def test_refuses_what_is_no_port_in_one_line(project: Project, port: str) -> None:
     refusal = project.refusal("run", PORT=port)
-    assert refusal == f"PORT={port} is no port: choose a number from 1 to 65535.\n"
+    assert refusal == f"PORT={port} is not a port: choose a number from 1 to 65535.\n"
 
 
 def test_refuses_a_busy_port_in_one_line(project: Project) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
         refusal = project.refusal("run", PORT=str(port))
-    assert refusal == f"Port {port} is in use: choose another one, PORT={port + 1} say.\n"
+    assert refusal == f"Port {port} is in use: choose another, for example PORT={port + 1}.\n"
 
 
 def test_serves_each_change_and_outlives_a_mistake(project: Project) -> None:
     code = (project.folder / "app.py").read_text()
     with make_run(project) as answer:
         wait_until(lambda: answer() == "a sample")
-        (project.folder / "app.py").write_text("this is no Python")
+        (project.folder / "app.py").write_text("this is not Python")
         wait_until(lambda: answer() != "a sample")
         (project.folder / "app.py").write_text(code.replace("a sample", "a change"))
         wait_until(lambda: answer() == "a change")
@@ -95,6 +95,32 @@ def test_serves_a_change_at_once_where_ctrl_c_is_ignored(project: Project) -> No
     with make_run(project, shell="trap '' INT") as answer:
         project.change("a sample", "a change")
         wait_until(lambda: answer() == "a change", seconds=4)
+
+
+@pytest.mark.parametrize(
+    ("file", "old", "new", "message"),
+    [
+        (".chalice/config.json", "DEBUG", "LOUD", "app.py, line "),
+        ("app.py", "import os", "import", "SyntaxError: invalid syntax (app.py, line 3)\n"),
+    ],
+)
+def test_names_a_mistake_in_one_line_and_serves_once_it_is_corrected(
+    project: Project, file: str, old: str, new: str, message: str
+) -> None:
+    path, port, log = project.folder / file, free_port(), project.folder / "log"
+    code = path.read_text()
+    project.change(old, new, file)
+    command = [*project.make_command("run"), f"PORT={port}"]
+    with log.open("w") as output:
+        make = subprocess.Popen(command, cwd=project.folder, stderr=output)
+    try:
+        wait_until(lambda: log.read_text().endswith("\n"))
+        assert log.read_text().startswith(f"The app cannot be imported: {message}")
+        assert log.read_text().count("\n") == 1
+        path.write_text(code)
+        wait_until(lambda: is_listening(port))
+    finally:
+        end(make)
 
 
 def test_serves_a_stage_with_its_variables(project: Project) -> None:

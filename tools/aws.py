@@ -1,4 +1,4 @@
-"""The AWS that the environment means: an account's or an emulated one, and its errors."""
+"""AWS's errors in one line, and the URL of the emulated AWS."""
 
 import errno
 import os
@@ -26,7 +26,7 @@ from botocore.parsers import ResponseParserError
 from botocore.session import Session
 from chalice.awsclient import AWSClientError
 
-# What is said of an error. The first row that fits counts.
+# The line for an error: the first row that fits.
 EXPLANATIONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((NoRegionError,), "No region is set: choose one, for example AWS_DEFAULT_REGION=us-east-1."),
     (
@@ -35,19 +35,19 @@ EXPLANATIONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ),
     ((SSOError, TokenRetrievalError), "The AWS login is not valid: run `aws sso login`. {error}"),
     ((SSLError, ProxyConnectionError), "AWS cannot be reached: {error}"),
-    ((HTTPClientError, NoConnectionError), "{place} does not answer: {hint}"),
-    ((ResponseParserError,), "{place} does not answer as AWS does: is it another server?"),
-    ((ClientError,), "AWS refuses: {error}"),
-    ((AWSClientError,), "The deployment fails: {error}"),
-    ((BotoCoreError,), "The AWS settings are not usable: {error}"),
+    ((HTTPClientError, NoConnectionError), "{place} does not respond: {hint}"),
+    ((ResponseParserError,), "{place} does not respond like AWS: is it another server?"),
+    ((ClientError,), "AWS refused: {error}"),
+    ((AWSClientError,), "The deployment failed: {error}"),
+    ((BotoCoreError,), "The AWS settings cannot be used: {error}"),
 )
-# Of the errors of files, those that are the machine's and not the app's
-MACHINE = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
+# File errors that the machine causes, not the app
+MACHINE_ERRNOS = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
 
 
 def explain(error: Exception) -> str | None:
-    """Return the line that says what to do about an error, or None if it has none."""
-    while hasattr(error, "original_error"):  # Chalice wraps what AWS said
+    """Return one line that says what is wrong and what to do, or None for an unknown error."""
+    while hasattr(error, "original_error"):  # Chalice wraps AWS's error
         error = error.original_error
     emulator = os.environ.get("AWS_ENDPOINT_URL")
     hint = "is `make emulator` running?" if emulator else "are you online?"
@@ -55,12 +55,12 @@ def explain(error: Exception) -> str | None:
         if isinstance(error, kinds):
             line = line.format(error=error, place=emulator or "AWS", hint=hint)
             return " ".join(line.split())
-    return str(error) if isinstance(error, OSError) and error.errno in MACHINE else None
+    return str(error) if isinstance(error, OSError) and error.errno in MACHINE_ERRNOS else None
 
 
 @contextmanager
 def errors_in_one_line() -> Iterator[None]:
-    """End the program with a line that says what to do, if an error in the block has one."""
+    """Exit with one line if the block raises an error that `explain` knows."""
     try:
         yield
     except Exception as error:
@@ -71,15 +71,15 @@ def errors_in_one_line() -> Iterator[None]:
 
 
 def emulator_of(session: Session) -> str:
-    """Return the address of the emulated AWS that a session talks to, or "" if it is an account.
+    """Return the URL of the emulated AWS that a session uses, or "" for an AWS account.
 
-    botocore knows it, from AWS_ENDPOINT_URL, a service's own variable or `~/.aws/config`.
+    botocore reads it from AWS_ENDPOINT_URL, a service's own variable or `~/.aws/config`.
     """
     ignored = Config(ignore_configured_endpoint_urls=True)
     default = session.create_client("apigateway", config=ignored).meta.endpoint_url
     try:
         endpoint: str = session.create_client("apigateway").meta.endpoint_url
-    except ValueError as error:  # such as "Invalid endpoint: 127.0.0.1:4566"
+    except ValueError as error:  # for example "Invalid endpoint: 127.0.0.1:4566"
         raise InvalidConfigError(error_msg=error) from error
-    domain = default.split(".", 2)[2]  # such as amazonaws.com
+    domain = default.split(".", 2)[2]  # for example amazonaws.com
     return "" if str(urlsplit(endpoint).hostname).endswith(domain) else endpoint.rstrip("/")

@@ -1,7 +1,8 @@
-"""`make deploy`, `url`, `logs` and `delete`, in the AWS that the environment means."""
+"""`make deploy`, `url`, `logs` and `delete`: in your AWS account or in the emulated AWS."""
 
 import io
 import json
+import logging
 import os
 import re
 import signal
@@ -24,22 +25,22 @@ from tools.recovery import Resource, StageInAws
 from tools.settings import PROJECT, settings
 
 
-class EmulatedAddresses(io.StringIO):
-    """Prints what is written to it, with the addresses that an emulated API has."""
+class EmulatedUrls(io.StringIO):
+    """Standard output, with AWS's URLs replaced by those of the emulated AWS."""
 
     def __init__(self, emulator: str) -> None:
         super().__init__()
         self.emulator, self.stdout = emulator, sys.stdout
 
     def write(self, text: str) -> int:
-        """Print a text; AWS's https or wss://API.execute-api.REGION.amazonaws.com is not there."""
-        address = rf"\1{self.emulator.removeprefix('http')}/_aws/execute-api/\2"
+        """Print a text; https or wss://API.execute-api.REGION.amazonaws.com is replaced in it."""
+        url = rf"\1{self.emulator.removeprefix('http')}/_aws/execute-api/\2"
         pattern = r"(http|ws)s://(\w+)\.execute-api\.[^/]+"
-        return self.stdout.write(re.sub(pattern, address, text))
+        return self.stdout.write(re.sub(pattern, url, text))
 
 
 def read_record(path: Path) -> list[Resource]:
-    """Return the resources of Chalice's record, none if there is no record or not all of one."""
+    """Return the resources in Chalice's record; none if there is no record or it is incomplete."""
     try:
         resources: list[Resource] = json.loads(path.read_text(encoding="utf-8"))["resources"]
         return resources
@@ -48,17 +49,19 @@ def read_record(path: Path) -> list[Resource]:
 
 
 def recover_record(path: Path, stage: StageInAws) -> list[Resource]:
-    """Make Chalice's record say what AWS has, and return that."""
-    older = read_record(path)
-    for name in (item["lambda_arn"].rpartition(":")[2] for item in older if "lambda_arn" in item):
+    """Write the stage's resources in AWS to Chalice's record, and return them."""
+    previous = read_record(path)
+    for name in (
+        item["lambda_arn"].rpartition(":")[2] for item in previous if "lambda_arn" in item
+    ):
         if not f"{name}-".startswith(f"{stage.name}-"):
             sys.exit(
-                f"{path.relative_to(PROJECT)} is about {name}, an older name of the app: run "
-                "`make delete` under that name first, or remove the file to leave that as it is."
+                f"{path.relative_to(PROJECT)} is about {name}, a previous name of the app: run "
+                "`make delete` under that name first, or remove the file to keep that deployment."
             )
-    resources = list(stage.resources(older))
+    resources = list(stage.resources(previous))
     if not stage.deleting:
-        resources += [item for item in older if item["resource_type"] == "sns_event"]
+        resources += [item for item in previous if item["resource_type"] == "sns_event"]
     record = {"resources": resources, "schema_version": "2.0", "backend": "api"}
     path.parent.mkdir(parents=True, exist_ok=True)
     complete = path.with_suffix(".new")
@@ -68,10 +71,10 @@ def recover_record(path: Path, stage: StageInAws) -> list[Resource]:
 
 
 def show_logs(stage: StageInAws) -> None:
-    """Print the last ten minutes of each function's log, those of a stack included."""
+    """Print the last ten minutes of each function's log, also for a stack."""
     events = LogEventGenerator(TypedAWSClient(Session()))
-    of_stacks = [function for functions in stage.stacks.values() for function in functions]
-    for function in [*stage.functions.values(), *of_stacks]:
+    stack_functions = [function for functions in stage.stacks.values() for function in functions]
+    for function in [*stage.functions.values(), *stack_functions]:
         default = {"LogGroup": f"/aws/lambda/{function['FunctionName']}"}
         group = function.get("LoggingConfig", default)["LogGroup"]
         print(f"{group}:")
@@ -80,28 +83,31 @@ def show_logs(stage: StageInAws) -> None:
 
 
 def check_deleted(record: Path, config: Config, session: Session) -> None:
-    """Say that nothing but logs is left in AWS, or end the program with what is."""
-    for seconds in (0, 2, 4):  # AWS may list for a moment what it has deleted
+    """Print that only logs are left in AWS; exits with one line if other resources are left."""
+    for seconds in (0, 2, 4):  # AWS may still list a deleted resource for a moment
         time.sleep(seconds)
         left = recover_record(record, StageInAws(config, session, deleting=True))
         if not left:
-            print("Nothing of it is left in AWS but the logs.")
+            print("Deleted. Only the logs are left in AWS.")
             return
     names = ", ".join(item["name"] for item in left)
-    sys.exit(f"Still in AWS: {names}. To go on, run it again.")
+    sys.exit(f"Still in AWS: {names}. To continue, run the command again.")
 
 
 def main(command: str, stage_name: str) -> None:
-    """Run a command for a stage; end the program with one line if something is in the way."""
+    """Run a command for a stage; exits with one line if it cannot run or fails."""
+    logging.disable()  # the app's log would also show Chalice and the AWS SDK
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # in order with errors
     config = settings(stage_name)
     changing = command in ("deploy", "delete")
-    signal.signal(signal.SIGINT, lambda *_: sys.exit("Stopped. To go on, run it again."))
+    signal.signal(
+        signal.SIGINT, lambda *_: sys.exit("Stopped. To continue, run the command again.")
+    )
     with errors_in_one_line(), lock(stage_name) if changing else nullcontext():
         session = Session()
         emulator = emulator_of(session)
-        os.environ["AWS_ENDPOINT_URL"] = emulator  # by which `tools.package` knows it, too
-        # Is there an AWS? Once and at once, where botocore would try again for a minute
+        os.environ["AWS_ENDPOINT_URL"] = emulator  # also for `tools.package`
+        # Is AWS there? botocore would try for a minute.
         once = ClientConfig(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
         session.create_client("sts", config=once).get_caller_identity()
         records = PROJECT / ("build/emulated" if emulator else ".chalice/deployed")
@@ -118,11 +124,11 @@ def main(command: str, stage_name: str) -> None:
             command == "logs" and not stage.functions and not stage.stacks
         ):
             sys.exit(f"{stage.name} is not deployed: run `make deploy STAGE={stage_name}`.")
-        for note in stage.notes:
-            print(note, file=sys.stderr)
-        with redirect_stdout(EmulatedAddresses(emulator) if emulator else sys.stdout):
+        for warning in stage.warnings:
+            print(warning, file=sys.stderr)
+        with redirect_stdout(EmulatedUrls(emulator) if emulator else sys.stdout):
             if changing:
-                package.main(str(records), command, stage_name)
+                package.run_on_copy(config, records, command)
             if command == "delete":
                 check_deleted(record, config, session)
             if command == "url":

@@ -1,7 +1,8 @@
-"""`.venv/3.11`: what make's commands need, for Python 3.11 say, installed if it is not there yet.
+"""Install what make's commands need into `.venv/3.11` (for Python 3.11), if it is not up to date.
 
-An installation is made beside the last one and takes its place, a symbolic link, once it is
-complete: one that fails changes nothing. The last one is kept as well, since it may be in use.
+`.venv/3.11` is a symbolic link. Each installation gets a folder of its own, and the link points to
+it when it is complete: one that fails changes nothing. The previous one is kept, because a running
+program may use it.
 """
 
 import fcntl
@@ -13,28 +14,33 @@ from pathlib import Path
 
 from tools.lifetime import end_with_parent
 
-# What the app needs to run and to be deployed, in the versions of requirements-dev.txt. The rest of
-# that file takes five times as long to install.
+# Running and deploying need only these. All of requirements-dev.txt takes five times as long to
+# install.
 TO_RUN = ("chalice", "watchfiles")
 
 
 def wanted(venv: Path) -> str:
-    """Return what an installation is made from, and where: its scripts name their own folder."""
+    """Return the folder and the requirements that an installation depends on.
+
+    The folder counts because the installed scripts name it.
+    """
     files = sorted(Path().glob("requirements*.txt"))
     return "\n".join([str(venv.parent.resolve()), *(file.read_text("utf-8") for file in files)])
 
 
 def installed(venv: Path) -> tuple[str, str]:
-    """Return for which scope ("run" or "dev") and from what an installation was made."""
+    """Return the scope ("run" or "dev") of an installation, and its folder and requirements."""
     record = venv / "installed"
-    if not (record.exists() and (venv / "bin" / "python").exists()):  # it may have been uninstalled
+    if not (
+        record.exists() and (venv / "bin" / "python").exists()
+    ):  # Python may have been uninstalled
         return "", ""
     scope, _, source = record.read_text("utf-8").partition("\n")
     return scope, source
 
 
 def install(folder: Path, scope: str) -> None:
-    """Make a virtual environment: with uv where there is one, in a fifth of the time."""
+    """Create a virtual environment with uv, which takes a fifth of the time, or else with pip."""
     python = f"{folder}/bin/python"
     if uv := shutil.which("uv"):
         create = [uv, "venv", "--quiet", "--no-project", "--python", sys.executable]
@@ -42,22 +48,22 @@ def install(folder: Path, scope: str) -> None:
     else:
         create = [sys.executable, "-m", "venv"]
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    lock = "requirements-dev.txt"
-    packages = ["-r", lock] if scope == "dev" else ["-c", lock, *TO_RUN]
+    constraints = "requirements-dev.txt"
+    packages = ["-r", constraints] if scope == "dev" else ["-c", constraints, *TO_RUN]
     commands = [[*create, str(folder)], [*pip, *packages]]
     lines = Path("requirements.txt").read_text("utf-8").splitlines()
     if any(line.strip() and not line.startswith("#") for line in lines):
-        # The app's own come last: where versions differ, what Lambda gets is what is tried here.
+        # The app's own packages come last: where versions differ, Lambda's version wins.
         commands.append([*pip, "-r", "requirements.txt"])
     for command in commands:
         subprocess.run(command, check=True)
     check = [python, "-c", f"import {', '.join(TO_RUN)}"]
     if subprocess.run(check, stderr=subprocess.DEVNULL).returncode:
-        sys.exit("pip installs somewhere else: see `pip config list`.")
+        sys.exit("pip installs into another folder: check `pip config list`.")
 
 
 def replace(venv: Path, scope: str) -> None:
-    """Make an installation and let `venv` point to it."""
+    """Make a new installation and let `venv` point to it."""
     for folder in venv.parent.glob(f"{venv.name}-*"):
         if folder.resolve() != venv.resolve():
             shutil.rmtree(folder)
@@ -78,7 +84,7 @@ def replace(venv: Path, scope: str) -> None:
 
 
 def main(path: str, scope: str) -> None:
-    """Bring the virtual environment at `path` up to date, or end the program where that fails."""
+    """Bring the virtual environment at `path` up to date for a scope, "run" or "dev"."""
     venv = Path(path)
 
     def is_current() -> bool:
@@ -87,11 +93,11 @@ def main(path: str, scope: str) -> None:
 
     if is_current():
         return
-    print(f"Installing into {venv}", flush=True)
+    print(f"Installing into {venv}", file=sys.stderr, flush=True)
     venv.parent.mkdir(exist_ok=True)
     with Path(f"{venv}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not is_current():  # another make may have been at it
+        if not is_current():  # another make may have done it
             replace(venv, max(scope, installed(venv)[0], key=["", "run", "dev"].index))
 
 
@@ -102,6 +108,6 @@ if __name__ == "__main__":
     except OSError as error:
         sys.exit(f"{error.filename} cannot be written: {error.strerror}.")
     except subprocess.CalledProcessError:
-        sys.exit("The installation failed, for the reason above. What was installed is as it was.")
+        sys.exit("The installation failed; the reason is above. The previous one is unchanged.")
     except KeyboardInterrupt:
-        sys.exit("Stopped. What was installed is as it was.")
+        sys.exit("Stopped. The previous installation is unchanged.")

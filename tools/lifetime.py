@@ -1,4 +1,4 @@
-"""What ends a server: everything that ends the command that started it."""
+"""End a program when the command that started it ends."""
 
 import os
 import signal
@@ -11,10 +11,10 @@ def end_with_parent() -> None:
     """Turn the end of the parent process, or of its terminal, into a SIGTERM for this process.
 
     Otherwise a server outlives a `make` that is killed, and a closed terminal (SIGHUP) ends it
-    before it can clean up. SIGTERM raises SystemExit, until a server library handles it. Ctrl-C
-    works as well where it is ignored, as in a script's background jobs.
+    before it can clean up. SIGTERM raises SystemExit, unless a server library handles it. Ctrl-C
+    also works where it was ignored, as in a script's background jobs.
 
-    To be called in the main thread, before anything else handles these signals.
+    Call this in the main thread, before anything else handles these signals.
     """
     parent = os.getppid()
 
@@ -26,7 +26,7 @@ def end_with_parent() -> None:
             time.sleep(0.2)
         terminate()
 
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as under nohup
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
         signal.signal(signal.SIGHUP, terminate)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     signal.signal(signal.SIGINT, signal.default_int_handler)

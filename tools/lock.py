@@ -8,9 +8,9 @@ from tools.settings import PROJECT
 
 
 def lock(stage: str) -> IO[str]:
-    """Return a file that is locked until it is closed; end the program if another one has it.
+    """Return a file that is locked until it is closed; exits with one line if it is locked already.
 
-    Two commands would write the same `build/STAGE`, and two deploys could make two APIs.
+    Two commands would write the same `build/STAGE`, and two deploys could create two APIs.
     """
     path = PROJECT / "build" / f"{stage}.lock"
     path.parent.mkdir(exist_ok=True)
@@ -18,5 +18,5 @@ def lock(stage: str) -> IO[str]:
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        sys.exit(f"Another command is at work on {stage}: try again when it has ended.")
+        sys.exit(f"Another command is running for {stage}: try again when it has finished.")
     return file

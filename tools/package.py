@@ -1,10 +1,11 @@
-"""The deployment package: `chalice` run on a copy of the project that holds what Lambda needs.
+"""`make package`: run `chalice` on a copy of the project that holds only what Lambda needs.
 
-What was run, touched or left lying in the project is not in the copy. What `requirements.txt` names
-is, and so is bytecode (see `tools/compile.py`). A package that cannot work is not made.
+The copy has no caches and no untracked files. It also has the packages that `requirements.txt`
+names, and bytecode (see `tools/compile.py`). A package that cannot work on Lambda is refused.
 """
 
 import json
+import logging
 import os
 import shutil
 import subprocess
@@ -18,16 +19,15 @@ from chalice.config import Config
 
 from tools.imports import advice, missing_imports, module_names
 from tools.lifetime import end_with_parent
+from tools.lock import lock
 from tools.requirements import add_requirements
-from tools.settings import PROJECT, check_policies, settings
-
-APP = ("app.py", "chalicelib", "vendor")  # what Chalice packages, `vendor` at the top
+from tools.settings import APP, PROJECT, check_policies, settings
 
 
 def architecture(config: Config) -> str | None:
-    """Return the architecture that Lambda has, as configured, or None for the emulated AWS.
+    """Return Lambda's architecture as configured, or None for the emulated AWS.
 
-    That runs functions on this machine.
+    The emulated AWS runs functions on this machine.
     """
     if os.environ.get("AWS_ENDPOINT_URL"):
         return None
@@ -35,9 +35,9 @@ def architecture(config: Config) -> str | None:
 
 
 def files_below(folder: Path, *above: Path) -> Iterator[Path]:
-    """Yield the files in a folder, or the file that it is, in the order of names; follow links.
+    """Yield the files in a folder, or the file itself, in the order of their names; follow links.
 
-    `above` are the real folders that lead there: a link back to one of them would have no end.
+    `above` are the real folders above it: following a link back to one of them would never end.
     """
     if folder.is_dir() and folder.resolve() not in above:
         for path in sorted(folder.iterdir()):
@@ -47,15 +47,15 @@ def files_below(folder: Path, *above: Path) -> Iterator[Path]:
 
 
 def tracked_paths() -> set[str]:
-    """Return what git tracks of the app; nothing where there is no git or no repository.
+    """Return the app's paths that git tracks; none if there is no git or no repository.
 
-    A link to a folder is one path. A git that refuses, for the owner of the folder or a damaged
-    index, ends the program.
+    A link to a folder is one path. Exits with one line if git refuses, for example because of the
+    folder's owner or a damaged index.
     """
     in_repository = any((folder / ".git").exists() for folder in (PROJECT, *PROJECT.parents))
     if not (in_repository and shutil.which("git")):
         return set()
-    # In a git hook, these can name another repository.
+    # In a git hook, these variables can name another repository.
     names = os.environ.keys() - {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
     git = subprocess.run(
         ["git", "ls-files", "-z", "--recurse-submodules", "--", *APP],
@@ -65,14 +65,14 @@ def tracked_paths() -> set[str]:
     )
     if git.returncode:
         reason = os.fsdecode(git.stderr).partition("\n")[0]
-        sys.exit(f"git does not say which files belong to the app: {reason}")
+        sys.exit(f"git cannot list the files of the app: {reason}")
     return set(os.fsdecode(git.stdout).split("\0")) - {""}
 
 
 def app_files() -> list[str]:
-    """Return the paths of what is deployed: of app.py, chalicelib/ and vendor/, what git tracks.
+    """Return the paths of the app's files: those in app.py, chalicelib/ and vendor/ in git.
 
-    Where git tracks none of it, that is all but caches and hidden files.
+    If git tracks none of them, return all except caches and hidden files.
     """
     tracked = tracked_paths()
     files, untracked = list[str](), list[str]()
@@ -88,21 +88,21 @@ def app_files() -> list[str]:
         names = " ".join(untracked[:5]) + (
             f" and {len(untracked) - 5} more" if untracked[5:] else ""
         )
-        print("Left out, since git does not track it:", names, file=sys.stderr)
+        print("Left out because git does not track it:", names, file=sys.stderr)
     return files
 
 
 def stage_project(staged: Path, records: Path) -> None:
-    """Make the copy `staged` anew; Chalice keeps its records of what is deployed in `records`."""
+    """Create the copy `staged`, where Chalice reads and writes its records in `records`."""
     if staged.exists():
         shutil.rmtree(staged)
-    settings = [
+    setting_files = [
         file.relative_to(PROJECT).as_posix()
         for path in (PROJECT / ".chalice").iterdir()
         if path.name not in ("deployed", "deployments")
         for file in files_below(path)
     ]
-    for name in [*app_files(), *settings]:
+    for name in [*app_files(), *setting_files]:
         target = staged / name
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -125,7 +125,7 @@ def packaged_files(staged: Path) -> dict[str, Path]:
 
 
 def check_imports(files: dict[str, Path]) -> None:
-    """End the program if an import of the app fails on Lambda, with a line for each."""
+    """Exit with one line for each import of the app that fails on Lambda."""
     own = {
         path: file
         for path, file in files.items()
@@ -146,14 +146,14 @@ def check_imports(files: dict[str, Path]) -> None:
 
 
 def add_bytecode(sources: dict[str, Path], root: Path) -> None:
-    """Compile modules, given by their paths in the zip, into `root`, whatever Python is told."""
+    """Write the bytecode of modules into `root`; `sources` has them by their paths in the zip."""
     modules = []
     for name, source in sources.items():
         module = Path(name)
         cached = f"{module.stem}.{sys.implementation.cache_tag}.pyc"
         modules.append((str(source), str(root / module.parent / "__pycache__" / cached), name))
-    # In an interpreter of its own, with fixed hashes, the same source gives the same bytes. With
-    # PYTHONOPTIMIZE, Python 3.14 leaves docstrings out of a syntax tree already.
+    # An interpreter with fixed hashes gives the same bytes for the same source. PYTHONOPTIMIZE
+    # would remove docstrings: Python 3.14 leaves them out of the syntax tree.
     subprocess.run(
         [sys.executable, "-m", "tools.compile"],
         cwd=PROJECT,
@@ -164,35 +164,36 @@ def add_bytecode(sources: dict[str, Path], root: Path) -> None:
     )
 
 
-def commands() -> ModuleType:
-    """Import what runs Chalice's commands: half a second that a refusal need not take."""
-    # To import this asks the terminal for its colors, and waits ten seconds for one that does not
-    # answer. Only `chalice new-project` uses it.
+def load_chalice_commands() -> ModuleType:
+    """Import and return `tools.commands`, which takes half a second: a refusal comes before."""
+    # When it is imported, inquirer asks the terminal for its colors and waits ten seconds if the
+    # terminal does not respond. Only `chalice new-project` uses it.
     sys.modules["inquirer"] = ModuleType("inquirer")
     from tools import commands
 
     return commands
 
 
-def main(records: str, command: str, stage: str, *arguments: str) -> None:
-    """Run a command of `chalice` on the copy, and end the program as it does."""
-    config = settings(stage)
+def run_on_copy(config: Config, records: Path, command: str, output: Path | None = None) -> None:
+    """Run a command of `chalice` on a fresh copy of the project, for the stage of `config`.
+
+    `records` is the folder of Chalice's records. `chalice package` writes to the folder `output`.
+    """
+    stage = config.chalice_stage
     if command in ("deploy", "package"):
         check_policies(config)
     staged = PROJECT / "build" / stage
-    stage_project(staged, PROJECT / records)
+    stage_project(staged, records)
     if command in ("deploy", "package"):
         add_requirements(PROJECT, staged, architecture(config))
         files = packaged_files(staged)
         check_imports(files)
         modules = {path: file for path, file in files.items() if file.suffix == ".py"}
-        add_bytecode(modules, staged / "vendor")  # which Chalice copies to the zip's root
-    run_chalice = commands().run_chalice
-    if command != "package":
-        run_chalice(staged, command, stage, *arguments)
+        add_bytecode(modules, staged / "vendor")  # Chalice copies it to the root of the zip
+    run_chalice = load_chalice_commands().run_chalice
+    if not output:
+        run_chalice(staged, command, stage)
         return
-    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # no credentials are needed, none are sought
-    folder = PROJECT / "".join(arguments)
     template = staged / ".chalice" / "template.json"
     options = ["--merge-template", str(template)] if template.exists() else []
     if options:
@@ -200,9 +201,19 @@ def main(records: str, command: str, stage: str, *arguments: str) -> None:
         name = f"{config.app_name}-{stage}"
         template.write_text(text.replace("APP-STAGE", name), encoding="utf-8")
     run_chalice(staged, command, stage, *options, str(staged / "out"))
-    folder.mkdir(parents=True, exist_ok=True)
-    for file in files_below(staged / "out"):  # all of it or nothing, whatever fails before
-        shutil.move(file, folder / file.name)
+    output.mkdir(parents=True, exist_ok=True)
+    for file in files_below(staged / "out"):  # only now: a failure changes nothing in `output`
+        shutil.move(file, output / file.name)
+
+
+def main(stage: str, output: str = "build") -> None:
+    """Package a stage into the folder `output`; exits with one line if that fails."""
+    logging.disable()  # the app's log would also show Chalice and the AWS SDK
+    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # packaging needs no credentials
+    os.environ["AWS_DEFAULT_REGION"] = os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
+    config = settings(stage)
+    with lock(stage):
+        run_on_copy(config, PROJECT / ".chalice" / "deployed", "package", PROJECT / output)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
-"""What a stage has in AWS, as Chalice's record of it.
+"""Find a stage's resources in AWS, as Chalice's record lists them.
 
-Chalice knows what it has deployed by a record, a file that it writes when a deploy is complete. A
-deploy that breaks off leaves none, and a fresh clone has none. So the record is made from what AWS
-has: all that Chalice deploys but two kinds. Log groups are found by name and stay when a stage is
-deleted. SNS subscriptions are found only to be deleted: subscribing twice is subscribing once, and
-only the app knows whether it gives a topic's name or its ARN.
+Chalice writes its record, a file, when a deploy is complete. An interrupted deploy leaves none, and
+a fresh clone has none, so the record is created from the resources in AWS. It has every kind that
+Chalice deploys except two. Log groups are found by name and stay when a stage is deleted. SNS
+subscriptions are listed only to be deleted: AWS ignores a second subscription, and only the app
+knows whether it uses a topic's name or its ARN.
 """
 
 import json
@@ -20,7 +20,7 @@ from chalice.config import Config
 from chalice.deploy.appgraph import ApplicationGraphBuilder, DependencyBuilder
 from chalice.deploy.models import ManagedIAMRole
 
-from tools.package import commands
+from tools.package import load_chalice_commands
 from tools.settings import PROJECT
 
 Resource = dict[str, Any]
@@ -31,7 +31,7 @@ NOT_FOUND = {
     "NotFoundException",
     "ResourceNotFoundException",
 }
-# What a record calls the ARN and the name of what a function reads
+# The record's keys for the ARN and the name of an event source
 EVENT_SOURCES = {
     "sqs": ("queue_arn", "queue"),
     "kinesis": ("kinesis_arn", "stream"),
@@ -45,7 +45,7 @@ def resource(kind: str, name: str, **values: Any) -> Resource:
 
 
 def find(call: Callable[..., Any], **parameters: Any) -> Any:
-    """Return what AWS answers, or None if it has no such thing."""
+    """Return AWS's response, or None if the resource does not exist."""
     try:
         return call(**parameters)
     except ClientError as error:
@@ -55,7 +55,7 @@ def find(call: Callable[..., Any], **parameters: Any) -> Any:
 
 
 def find_all(client: Any, operation: str, key: str, **parameters: Any) -> list[Any]:
-    """Return what an operation lists under `key`, or nothing if AWS has no such thing."""
+    """Return the list under `key` in an operation's response, empty if there is no resource."""
     pages = client.get_paginator(operation).paginate(**parameters)
     found: list[Any] = (find(pages.build_full_result) or {}).get(key, [])
     return found
@@ -65,15 +65,15 @@ class StageInAws:
     """A stage in the account and the region of a session."""
 
     def __init__(self, config: Config, session: Session, deleting: bool) -> None:
-        """Find the stage's functions, Chalice's own and those that CloudFormation stacks made."""
+        """Find the stage's functions: Chalice's own, and those of CloudFormation stacks."""
         self.config, self.deleting = config, deleting
         self.name = f"{config.app_name}-{config.chalice_stage}"
         self.client = cache(session.create_client)
         self.aws_lambda = self.client("lambda")
         region = session.get_config_variable("region")
         suffix = TypedAWSClient(session).endpoint_dns_suffix("apigateway", region)
-        self.api_address = f"execute-api.{region}.{suffix}/{config.api_gateway_stage}/"
-        self.notes: list[str] = []
+        self.api_url = f"execute-api.{region}.{suffix}/{config.api_gateway_stage}/"
+        self.warnings: list[str] = []
         self.functions: dict[str, Any] = {}
         self.stacks: dict[str, list[Any]] = {}
         tag = f":stage={config.chalice_stage}:app={config.app_name}"
@@ -87,10 +87,10 @@ class StageInAws:
                     name = function["FunctionName"][len(self.name) + 1 :] or "api_handler"
                     self.functions[name] = function
 
-    def resources(self, older: list[Resource]) -> Iterator[Resource]:
-        """Yield what Chalice made, and will delete in the reverse order.
+    def resources(self, previous: list[Resource]) -> Iterator[Resource]:
+        """Yield the resources that Chalice created; it deletes them in the reverse order.
 
-        `older` is what a record had before: it tells which of several APIs is in use.
+        `previous` are the resources of the last record: it tells which of several APIs is in use.
         """
         yield from self.roles()
         yield from self.layers()
@@ -99,12 +99,12 @@ class StageInAws:
         for name in self.functions.keys() - {"api_handler"}:
             arn = self.functions[name]["FunctionArn"]
             yield from self.event_sources(name, arn)
-            yield from self.callers(name, arn)
-        in_use = {item["rest_api_id"] for item in older if "rest_api_id" in item}
+            yield from self.triggers(name, arn)
+        in_use = {item["rest_api_id"] for item in previous if "rest_api_id" in item}
         apis = [*self.rest_apis(in_use), *self.websocket_apis()]
         yield from apis
         api_ids = {api[key] for api in apis for key in api if key.endswith("_api_id")}
-        domains = {item["name"]: item["domain_name"] for item in older if "domain_name" in item}
+        domains = {item["name"]: item["domain_name"] for item in previous if "domain_name" in item}
         for name in ("api_gateway_custom_domain", "websocket_api_custom_domain"):
             configured = getattr(self.config, name) or {}
             domain_name = configured.get("domain_name", domains.get(name))
@@ -112,7 +112,7 @@ class StageInAws:
                 yield from self.domain_names(name, domain_name, api_ids)
 
     def roles(self) -> Iterator[Resource]:
-        """Yield the roles that Chalice made, not those that `iam_role_arn` names."""
+        """Yield the roles that Chalice created, not those that `iam_role_arn` names."""
         roles: dict[str, str] = {}
         for name, function in self.functions.items():
             given = self.config.scope(self.config.chalice_stage, name).iam_role_arn
@@ -120,7 +120,7 @@ class StageInAws:
             names = {self.name: "default-role", f"{self.name}-{name}": f"{name}_role"}
             if role in names and function["Role"] != given:
                 roles[role] = names[role]
-        if self.deleting:  # a deploy may have made a role, but not its function
+        if self.deleting:  # an interrupted deploy may have created only the role
             roles |= roles_of_app(self.config.chalice_stage)
         for role_name, name in roles.items():
             found = find(self.client("iam").get_role, RoleName=role_name)
@@ -129,7 +129,7 @@ class StageInAws:
                 yield resource("iam_role", name, role_name=role_name, role_arn=arn)
 
     def layers(self) -> Iterator[Resource]:
-        """Yield the versions of what `automatic_layer` makes; Chalice keeps the newest."""
+        """Yield the versions of the layer that `automatic_layer` creates; the newest is in use."""
         if self.config.automatic_layer:
             layer = f"{self.name}-managed-layer"
             versions = find_all(
@@ -155,8 +155,8 @@ class StageInAws:
                 }
                 yield resource(f"{service}_event", f"{name}-{service}-event-source", **values)
 
-    def callers(self, name: str, arn: str) -> Iterator[Resource]:
-        """Yield the rules, buckets and topics that call a function: its policy allows them to."""
+    def triggers(self, name: str, arn: str) -> Iterator[Resource]:
+        """Yield the rules, buckets and topics that may call a function, according to its policy."""
         rule = f"{self.name}-{name}-event"
         if find(self.client("events").describe_rule, Name=rule):
             yield resource("cloudwatch_event", f"{name}-event", rule_name=rule)
@@ -182,7 +182,7 @@ class StageInAws:
                         yield resource("sns_event", f"{name}-sns-subscription", **values)
 
     def rest_apis(self, in_use: set[str]) -> Iterator[Resource]:
-        """Yield the APIs of the app's name that call the stage's function, those in use first."""
+        """Yield the APIs with the app's name that call the stage's function; in use first."""
         apis = self.client("apigateway")
         function = f":function:{self.name}/"
         found = [
@@ -194,13 +194,17 @@ class StageInAws:
         found.sort(key=lambda api_id: api_id not in in_use)
         for number, api_id in enumerate(found if self.deleting else found[:1]):
             name = f"rest_api-{api_id}" if number else "rest_api"
-            url = f"https://{api_id}.{self.api_address}"
+            url = f"https://{api_id}.{self.api_url}"
             yield resource("rest_api", name, rest_api_id=api_id, rest_api_url=url)
         if len(found) > 1 and not self.deleting:
-            self.notes.append(f"Several APIs call this function: {found[0]} is used, of {found}.")
+            names = ", ".join(found)
+            self.warnings.append(f"Several APIs call this function ({names}): {found[0]} is used.")
 
     def websocket_apis(self) -> Iterator[Resource]:
-        """Yield the WebSocket APIs. One without a stage is replaced: Chalice would not make it."""
+        """Yield the WebSocket APIs. One without a stage gets another name, so that it is replaced.
+
+        Chalice would not create the missing stage.
+        """
         if not any(name.startswith("websocket_") for name in self.functions):
             return
         apis = self.client("apigatewayv2")
@@ -211,27 +215,29 @@ class StageInAws:
                 name = "websocket_api" if complete else f"websocket_api-{api_id}"
                 values = {
                     "websocket_api_id": api_id,
-                    "websocket_api_url": f"wss://{api_id}.{self.api_address}",
+                    "websocket_api_url": f"wss://{api_id}.{self.api_url}",
                 }
                 yield resource("websocket_api", name, **values)
 
     def domain_names(self, name: str, domain_name: str, apis: set[str]) -> Iterator[Resource]:
-        """Yield a custom domain with the mappings that lead to `apis`."""
+        """Yield a custom domain with its mappings to `apis`."""
         mappings = find(self.client("apigatewayv2").get_api_mappings, DomainName=domain_name)
         if mappings is None:
             return
         keys = [item["ApiMappingKey"] for item in mappings["Items"] if item["ApiId"] in apis]
         deleting = self.deleting or not getattr(self.config, name)
         if deleting and len(keys) < len(mappings["Items"]):
-            self.notes.append(f"{domain_name} leads to other APIs too: it stays.")
+            self.warnings.append(f"{domain_name} also maps to other APIs, so it is kept.")
             return
         mapped = [{"key": "/" + key.removeprefix("(none)")} for key in keys]
         yield resource("domain_name", name, domain_name=domain_name, api_mapping=mapped)
 
 
 def roles_of_app(stage: str) -> dict[str, str]:
-    """Return the names in AWS and in the record of the roles that Chalice makes for the app."""
-    config = commands().Factory(str(PROJECT), environ=os.environ).create_config_obj(stage)
+    """Return the roles that Chalice creates for the app: their names in AWS and in the record."""
+    config = (
+        load_chalice_commands().Factory(str(PROJECT), environ=os.environ).create_config_obj(stage)
+    )
     graph = ApplicationGraphBuilder().build(config, stage)
     return {
         model.role_name: model.resource_name

@@ -1,4 +1,4 @@
-"""What `requirements.txt` brings into the deployment package, by pip."""
+"""Add the packages that `requirements.txt` names to the deployment package, with pip."""
 
 import re
 import subprocess
@@ -13,7 +13,7 @@ REQUIREMENTS = "requirements.txt"
 def platform_options(architecture: str) -> list[str]:
     """Return pip's options for wheels that Lambda can load (PEP 600).
 
-    Those are for its glibc or an older one. Python 3.12 and later run on Amazon Linux 2023, earlier
+    They name Lambda's glibc and older ones. Python 3.12 and later run on Amazon Linux 2023, earlier
     versions on Amazon Linux 2.
     """
     machine = {"arm64": "aarch64"}.get(architecture, architecture)
@@ -23,7 +23,7 @@ def platform_options(architecture: str) -> list[str]:
 
 
 def pip(project: Path, purpose: str, *arguments: str) -> None:
-    """Run pip on the requirements of `project`; end the program with pip's reason if it fails."""
+    """Run pip on the requirements of `project`; exits with pip's reason if it fails."""
     command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
     done = subprocess.run(
         [*command, "--requirement", REQUIREMENTS],
@@ -36,7 +36,7 @@ def pip(project: Path, purpose: str, *arguments: str) -> None:
     if done.returncode:
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         reasons = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-        if "[end of output]" in lines:  # of a build: what it says last is why it fails
+        if "[end of output]" in lines:  # a build failed: its last line is the reason
             packages = re.findall("^(?:Collecting|Processing) (.*)", done.stdout, re.MULTILINE)
             reasons = (reasons or packages[-1:]) + [lines[lines.index("[end of output]") - 1]]
         reason = ": ".join(reasons or lines[-1:])
@@ -49,9 +49,9 @@ def wheels_in(folder: Path) -> dict[str, Path]:
 
 
 def unpack(wheels: Iterable[Path], folder: Path) -> None:
-    """Put what can be imported from wheels into `folder`, beside what is there.
+    """Unpack the modules and data of wheels into `folder`; existing files stay.
 
-    Scripts are left out, and so is what pip would write, which varies from machine to machine.
+    Scripts and the files that pip would write are left out: they vary from machine to machine.
     """
     for wheel in wheels:
         with zipfile.ZipFile(wheel) as archive:
@@ -70,9 +70,9 @@ def add_requirements(project: Path, staged: Path, architecture: str | None) -> N
     """Unpack the requirements of `project` into `staged`/vendor, whose own files stay.
 
     They are for `architecture`, one of Lambda's, or for this machine if that is None. pip first
-    resolves and builds them for this machine, since only that can build sources. If some of them
-    are compiled, pip then fetches all that have wheels for Lambda; those for this machine go to
-    `staged`/native, with which Chalice can import the app.
+    resolves and builds them for this machine, which is the only one that can build sources. If some
+    of them are compiled, pip then downloads the wheels for Lambda, and those for this machine are
+    unpacked into `staged`/native, so that Chalice can import the app.
     """
     path = project / REQUIREMENTS
     if not (path.exists() and re.search(rb"^\s*[^\s#]", path.read_bytes(), re.MULTILINE)):

@@ -1,7 +1,7 @@
-"""`make run`: serve the app on this machine, and again whenever its code changes.
+"""`make run`: serve the app on this machine, and restart the server when the code changes.
 
-This is `chalice local`. Chalice's own reloader reads every file under the project each second and
-restarts for any of them, test caches included; so we leave it out and watch the code alone.
+The server is `chalice local`. Chalice's own reloader reads every file under the project each second
+and restarts for any of them, test caches included, so this module watches only the code.
 """
 
 import os
@@ -17,33 +17,32 @@ from tools.lifetime import end_with_parent
 from tools.ports import usable_port
 from tools.settings import settings
 
-CODE = ("chalicelib", "vendor")
+FOLDERS = ("chalicelib", "vendor")
 
 
 def is_code(change: Change, path: str) -> bool:
-    """Tell whether the app may see a change: it is in the app's folders, and no cache."""
+    """Tell whether a change can affect the app: it is in one of the app's folders, not a cache."""
     inside = Path(path).relative_to(Path.cwd())
-    if inside.parts[0] not in (*CODE, ".chalice") and inside.suffix != ".py":
+    if inside.parts[0] not in (*FOLDERS, ".chalice") and inside.suffix != ".py":
         return False
     return DefaultFilter()(change, str(inside))
 
 
 def folders() -> list[Path]:
-    """Return the folders that hold code; one that is made later has to be found by another call."""
-    inner = [folder for name in CODE for folder in Path(name).glob("**/") if folder.is_dir()]
+    """Return the folders that hold code now; call it again to find new ones."""
+    inner = [folder for name in FOLDERS for folder in Path(name).glob("**/") if folder.is_dir()]
     return [Path(), Path(".chalice"), *inner]
 
 
 def main(port: str, stage: str = DEFAULT_STAGE_NAME) -> None:
     """Serve a stage on 127.0.0.1 at `port` until Ctrl-C."""
     settings(stage)
-    number = usable_port(port, "PORT")
-    command = [sys.executable, "-m", "tools.serve", "local", "--no-autoreload"]
-    command += ["--host", "127.0.0.1", "--port", str(number), "--stage", stage]
-    # Python takes two changes of one length within a second for one, and would serve the first.
+    command = [sys.executable, "-m", "tools.serve", str(usable_port(port, "PORT")), stage]
+    # Python cannot tell two versions of a file apart that have the same length and second, and
+    # would serve the bytecode of the first.
     environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
     while True:
-        # In a session of its own, Ctrl-C does not reach it: we end it.
+        # In a session of its own, the server does not get Ctrl-C: this process ends it.
         server = subprocess.Popen(command, env=environment, start_new_session=True)
         try:
             next(watch(*folders(), watch_filter=is_code, recursive=False))

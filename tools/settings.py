@@ -1,4 +1,4 @@
-"""`.chalice/config.json` as Chalice reads it, and what is refused before anything is made."""
+"""The settings in `.chalice/config.json`, and the checks before anything is created."""
 
 import json
 import sys
@@ -9,7 +9,8 @@ from typing import Any
 from chalice.config import Config
 
 PROJECT = Path(__file__).parent.parent
-# What Chalice takes where a setting is left out: chalice/cli/factory.py
+APP = ("app.py", "chalicelib", "vendor")  # Chalice packages these, `vendor` at the top
+# Chalice's own defaults: chalice/cli/factory.py
 DEFAULTS = {
     "api_gateway_stage": "api",
     "api_gateway_endpoint_type": "EDGE",
@@ -18,28 +19,32 @@ DEFAULTS = {
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Return what a JSON file of the project holds; end the program if it cannot be read."""
+    """Return the content of a JSON file of the project; exits with one line if it is unreadable."""
+    name = path.relative_to(PROJECT)
     try:
         content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         return content
-    except (OSError, ValueError) as error:
-        sys.exit(f"{path.relative_to(PROJECT)} cannot be read: {error}")
+    except OSError as error:
+        sys.exit(f"{name} cannot be read: {error.strerror}")
+    except ValueError as error:
+        sys.exit(f"{name} is not valid JSON: {error}")
 
 
 def settings(stage: str) -> Config:
-    """Return a stage's settings; end the program unless `.chalice/config.json` has the stage."""
+    """Return a stage's settings; exits with one line if `.chalice/config.json` lacks the stage."""
     config = read_json(PROJECT / ".chalice" / "config.json")
     stages = config.get("stages", {})
     if stage not in stages:
-        sys.exit(f"STAGE={stage} is not in .chalice/config.json: choose {' or '.join(stages)}.")
+        advice = f"choose {' or '.join(stages)}" if stages else 'add it to "stages" there'
+        sys.exit(f"STAGE={stage} is not in .chalice/config.json: {advice}.")
     return Config(stage, config_from_disk=config, default_params=DEFAULTS)
 
 
 def check_policies(config: Config) -> None:
-    """End the program if a role's policy is missing or does not let its function write its log.
+    """Exit with one line if a policy is missing or does not let its function write its log.
 
-    Chalice shows a traceback for the first. For the second it shows nothing: a policy that was
-    copied from another stage deploys, and the function logs nowhere.
+    Chalice shows a traceback for the first and nothing for the second: it deploys a policy that was
+    copied from another stage, and the function's log stays empty.
     """
     stage, files = config.chalice_stage, config.config_from_disk
     named = {
@@ -56,8 +61,8 @@ def check_policies(config: Config) -> None:
         file = f".chalice/{function.iam_policy_file or f'policy-{stage}.json'}"
         if not (PROJECT / file).exists():
             sys.exit(
-                f"{file} is missing: copy another stage's policy, and in it write "
-                f"{config.app_name}-{stage} for that stage's name."
+                f"{file} is missing: copy another stage's policy and replace that stage's name "
+                f"with {config.app_name}-{stage}."
             )
         if not may_write_log(read_json(PROJECT / file), function_name):
             sys.exit(
@@ -67,7 +72,7 @@ def check_policies(config: Config) -> None:
 
 
 def may_write_log(policy: dict[str, Any], function_name: str) -> bool:
-    """Tell whether an IAM policy lets a function write to the log group that Lambda gives it."""
+    """Tell whether an IAM policy lets a function write to its log group."""
     stream = (
         f"arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/{function_name}:log-stream:1"
     )
@@ -81,5 +86,5 @@ def may_write_log(policy: dict[str, Any], function_name: str) -> bool:
 
 
 def as_list(value: Any) -> list[Any]:
-    """Return a list; IAM lets a list of one value be written as that value."""
+    """Return a list; IAM also accepts a single value instead of a list."""
     return value if isinstance(value, list) else [value]
