@@ -1,23 +1,22 @@
-"""MiniStack's API Gateway, made to behave as AWS's where `chalice deploy` or a client can tell.
+"""Make MiniStack's API Gateway behave as AWS's for `chalice deploy` and for clients.
 
-Written for MiniStack 1.5.33, on whose internals it leans. How AWS behaves is taken from its
-documentation and from answers that others have recorded on AWS; none of this was compared with AWS
-itself.
+This is for MiniStack 1.5.33 and depends on its internals. It follows AWS's documentation and
+responses that others have recorded on AWS; it was not compared with AWS itself.
 
-What differs from AWS:
+Differences from AWS:
 
-- Names of headers reach a function in lower case; a header that is sent twice reaches it as one.
-- Answers are not compressed, whatever `minimum_compression_size` says.
-- AWS's limits on the size of requests and answers, and of 29 seconds, do not apply.
+- A function gets the names of headers in lower case, and a header that is sent twice as one.
+- Responses are not compressed, whatever `minimum_compression_size` is.
+- AWS's limits do not apply: the size of requests and responses, and 29 seconds.
 
-What is not known of AWS, and how it is here:
+Behaviour that is not known of AWS, and how it is here:
 
-- An answer to HEAD has the Content-Length of the answer to GET.
-- A preflight answer has the body `{}`.
-- A route's own name is not decoded: `/t%65st` is an unknown path.
+- A response to HEAD has the Content-Length of the response to GET.
+- A preflight response has the body `{}`.
+- The path of a route is not decoded: `/t%65st` is an unknown path.
 - The gateway response for an `Authorization` header on an unknown path is DEFAULT_4XX.
 
-A redirect to `/test` leaves the stage on AWS as well: there, it has to name `/dev/test`.
+A redirect to `/test` leaves the stage, as on AWS: it must be to `/dev/test`.
 """
 
 import json
@@ -36,14 +35,14 @@ from ministack.services import apigateway_v1 as apigateway
 
 from emulated.events import proxy_event
 
-Answer = tuple[int, dict[str, Any], bytes]
+Response = tuple[int, dict[str, Any], bytes]
 
 JSON: dict[str, Any] = {"content-type": "application/json"}
-ANSWER_FIELDS = {"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}
+RESPONSE_FIELDS = {"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}
 RENAMED = {"connection", "content-length", "date", "server"}
 NOT_FORWARDED = {"connection", "content-length", "expect", "transfer-encoding", "upgrade"}
 
-# MiniStack's own, which the functions below call
+# MiniStack's own functions, which the functions below call
 handle_request = apigateway.handle_request
 import_rest_api = apigateway._import_rest_api
 import_operation = apigateway._import_operation
@@ -51,8 +50,8 @@ execute_in_scope = apigateway._execute_in_scope
 handle_execute_api_request = app._handle_execute_api_request
 
 
-def behave_as_aws() -> None:
-    """Put the functions below in the place of MiniStack's."""
+def patch_apigateway() -> None:
+    """Replace MiniStack's functions with those below."""
     apigateway.handle_request = control_plane
     apigateway._import_rest_api = import_api
     apigateway._import_operation = import_method
@@ -63,11 +62,11 @@ def behave_as_aws() -> None:
 
 async def control_plane(
     method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
-) -> Answer:
-    """Answer a call of API Gateway's own API, as `chalice deploy` makes them.
+) -> Response:
+    """Respond to a call of API Gateway's own API, as `chalice deploy` makes them.
 
     MiniStack lacks ImportRestApi, PutRestApi and UpdateDomainName (which changes nothing here), and
-    an UpdateRestApi that takes the minimum compression size away:
+    its UpdateRestApi cannot remove the minimum compression size:
     docs.aws.amazon.com/apigateway/latest/api.
     """
     match method, path.strip("/").split("/"):
@@ -86,21 +85,21 @@ async def control_plane(
         case "PATCH", ["domainnames", _]:
             return await control_plane("GET", path, headers, b"", query)
         case _:
-            answer: Answer = await handle_request(method, path, headers, body, query)
-            return answer
+            response: Response = await handle_request(method, path, headers, body, query)
+            return response
     _, headers, body = apigateway._get_rest_api(api_id)
     return 201 if method == "POST" else 200, headers, body
 
 
 def import_api(definition: dict[str, Any], settings: dict[str, Any] | None = None) -> str:
-    """Make an API of its definition in Swagger; return its id."""
+    """Create an API from its definition in Swagger; return its id."""
     api_id: str = import_rest_api({"info": definition.get("info")}, settings)
     import_definition(api_id, definition)
     return api_id
 
 
 def import_definition(api_id: str, definition: dict[str, Any]) -> None:
-    """Give an API without methods what its definition in Swagger holds."""
+    """Add the content of a definition in Swagger to an API without methods."""
     authorizers = apigateway._import_security_schemes(api_id, definition)
     for path, methods in definition["paths"].items():
         apigateway._import_path_item(api_id, path, methods, authorizers, definition.get("security"))
@@ -113,13 +112,14 @@ def import_definition(api_id: str, definition: dict[str, Any]) -> None:
 def import_method(
     api_id: str, resource_id: str, method: str, operation: dict[str, Any], *security: Any
 ) -> None:
-    """Import a method with the answers of its integration, such as the headers of a preflight."""
+    """Import a method and its integration responses, for example the headers of a preflight."""
     import_operation(api_id, resource_id, method, operation, *security)
     integration = operation.get("x-amazon-apigateway-integration") or {}
-    answers = {answer["statusCode"]: answer for answer in integration.get("responses", {}).values()}
-    if answers:
+    configured = integration.get("responses", {}).values()
+    responses = {response["statusCode"]: response for response in configured}
+    if responses:
         methods = apigateway._resources[api_id][resource_id]["resourceMethods"]
-        methods[method]["methodIntegration"]["integrationResponses"] = answers
+        methods[method]["methodIntegration"]["integrationResponses"] = responses
 
 
 async def data_plane(
@@ -130,34 +130,34 @@ async def data_plane(
     *rest: Any,
     raw_path: str | None = None,
     **options: Any,
-) -> Answer | None:
-    """Answer a request for a deployed API; None for any other.
+) -> Response | None:
+    """Respond to a request for a deployed API; return None for any other.
 
-    The path stays percent-encoded, so that `%2F` in a parameter is no slash.
+    The path stays percent-encoded, so that `%2F` in a parameter is not a slash.
     """
     method = headers.get("x-http-method-override", method)
     path = raw_path or path
-    answer: Answer | None = await handle_execute_api_request(
+    response: Response | None = await handle_execute_api_request(
         host, path, method, headers, *rest, **options
     )
-    return answer
+    return response
 
 
 async def execute(request: dict[str, Any], *arguments: Any) -> Any:
-    """Answer a request as MiniStack does, but for an `Authorization` that nothing asks for.
+    """Respond as MiniStack does, except to an `Authorization` header on an unknown path or method.
 
-    On an unknown path or method, API Gateway takes it for a signature of AWS.
+    API Gateway reads it as a signature of AWS.
     """
-    answer = await execute_in_scope(request, *arguments)
+    response = await execute_in_scope(request, *arguments)
     authorization = request["headers"].get("authorization", "AWS4-HMAC-SHA256")
     if (
-        isinstance(answer, apigateway._GatewayError)
-        and answer.response_type == "MISSING_AUTHENTICATION_TOKEN"
+        isinstance(response, apigateway._GatewayError)
+        and response.response_type == "MISSING_AUTHENTICATION_TOKEN"
         and not authorization.startswith("AWS4-HMAC-SHA256")
     ):
-        answer.response_type, answer.error_type = "DEFAULT_4XX", "IncompleteSignatureException"
-        answer.message = f"Invalid key=value pair in Authorization header: {authorization!r}."
-    return answer
+        response.response_type, response.error_type = "DEFAULT_4XX", "IncompleteSignatureException"
+        response.message = f"Invalid key=value pair in Authorization header: {authorization!r}."
+    return response
 
 
 async def invoke_function(
@@ -168,12 +168,12 @@ async def invoke_function(
     binary_media_types: list[str],
     **caller: Any,
 ) -> Any:
-    """Answer a request by what a function returns: API Gateway's Lambda proxy integration."""
+    """Respond with the result of a function: API Gateway's Lambda proxy integration."""
     _, _, stage, _, _, _, headers, *_ = request
     event = apigateway._build_lambda_event_v1(
         *request, binary_media_types=binary_media_types, **caller
     )
-    event = event_of_aws(event, stage, headers)
+    event = complete_event(event, stage, headers)
     result, error = await apigateway._call_lambda_raw(
         apigateway._extract_lambda_ref_from_integration_uri(integration["uri"]),
         event,
@@ -184,17 +184,17 @@ async def invoke_function(
         return apigateway._GatewayError("API_CONFIGURATION_ERROR", "Internal server error")
     accepted = headers.get("accept", "").partition(",")[0]
     binary = apigateway._media_type_matches(accepted, binary_media_types)
-    status, answer_headers, body = client_answer(result["body"], binary)
+    status, response_headers, body = client_response(result["body"], binary)
     context = event["requestContext"]
-    answer_headers["x-amzn-requestid"] = context["requestId"]
-    answer_headers["x-amz-apigw-id"] = context["extendedRequestId"]
-    return status, answer_headers, body
+    response_headers["x-amzn-requestid"] = context["requestId"]
+    response_headers["x-amz-apigw-id"] = context["extendedRequestId"]
+    return status, response_headers, body
 
 
-def event_of_aws(
+def complete_event(
     event: dict[str, Any], stage: dict[str, Any], headers: dict[str, str]
 ) -> dict[str, Any]:
-    """Return MiniStack's event with what AWS's event has: the fields of `proxy_event`."""
+    """Return MiniStack's event with the fields of AWS's event, which `proxy_event` has."""
     sample = proxy_event(event["resource"], event["httpMethod"])
     context = sample["requestContext"] | event["requestContext"]
     client = urlsplit(f"http://{headers.get('host', '')}")
@@ -205,7 +205,7 @@ def event_of_aws(
         "extendedRequestId": b64encode(secrets.token_bytes(11)).decode(),
         "identity": dict.fromkeys(sample["requestContext"]["identity"]) | context["identity"],
     }
-    with suppress(ValueError):  # the client may choose it, if it is a UUID
+    with suppress(ValueError):  # a client may choose it, if it is a UUID
         context["requestId"] = str(UUID(headers.get("x-amzn-requestid", "")))
     query = event["multiValueQueryStringParameters"]
     forwarded = {name: value for name, value in headers.items() if name not in NOT_FORWARDED}
@@ -224,37 +224,37 @@ def event_of_aws(
     }
 
 
-def client_answer(answer: Any, binary: bool) -> Answer:
-    """Return what a client that accepts `binary` bodies, or text, gets for a function's answer."""
-    if not is_well_formed(answer):
+def client_response(result: Any, binary: bool) -> Response:
+    """Return the response to a client for a function's result; `binary` if it accepts bytes."""
+    if not is_well_formed(result):
         refused = {"x-amzn-errortype": "InternalServerErrorException"}
         return 502, JSON | refused, b'{"message": "Internal server error"}'
-    single = {name: [value] for name, value in (answer.get("headers") or {}).items()}
+    single = {name: [value] for name, value in (result.get("headers") or {}).items()}
     headers = defaultdict[str, list[str]](list)
-    for name, values in chain((answer.get("multiValueHeaders") or {}).items(), single.items()):
+    for name, values in chain((result.get("multiValueHeaders") or {}).items(), single.items()):
         sent_as = f"x-amzn-remapped-{name}" if name.lower() in RENAMED else name
         texts = [str(value).lower() if isinstance(value, bool) else value for value in values]
         headers[sent_as.lower()] += texts
     headers.pop("transfer-encoding", None)
-    body = answer.get("body") or ""
-    content = b64decode(body) if answer.get("isBase64Encoded") and binary else body.encode()
-    return int(answer.get("statusCode") or 200), JSON | headers, content
+    body = result.get("body") or ""
+    content = b64decode(body) if result.get("isBase64Encoded") and binary else body.encode()
+    return int(result.get("statusCode") or 200), JSON | headers, content
 
 
-def is_well_formed(answer: Any) -> bool:
-    """Tell whether API Gateway passes a function's answer on.
+def is_well_formed(result: Any) -> bool:
+    """Tell whether API Gateway accepts a function's result.
 
-    docs.aws.amazon.com, "Output format of a Lambda function for proxy integration"; that nothing is
-    required and nothing else allowed was recorded on AWS.
+    docs.aws.amazon.com, "Output format of a Lambda function for proxy integration". No field is
+    required and no other field is allowed: that was recorded on AWS.
     """
-    if not isinstance(answer, dict) or not answer.keys() <= ANSWER_FIELDS:
+    if not isinstance(result, dict) or not result.keys() <= RESPONSE_FIELDS:
         return False
-    headers, lists = answer.get("headers") or {}, answer.get("multiValueHeaders") or {}
+    headers, lists = result.get("headers") or {}, result.get("multiValueHeaders") or {}
     return (
         isinstance(headers, dict)
         and isinstance(lists, dict)
         and all(isinstance(values, list) for values in lists.values())
-        and all(isinstance(it, str | bool) for it in chain(headers.values(), *lists.values()))
-        and isinstance(answer.get("body"), str | None)
-        and str(answer.get("statusCode") or 200).isdigit()
+        and all(isinstance(value, str | bool) for value in chain(headers.values(), *lists.values()))
+        and isinstance(result.get("body"), str | None)
+        and str(result.get("statusCode") or 200).isdigit()
     )

@@ -1,4 +1,4 @@
-"""`make emulator`: an emulated AWS, MiniStack."""
+"""`make emulator`: run an emulated AWS, MiniStack."""
 
 import asyncio
 import logging
@@ -22,14 +22,14 @@ An emulated AWS listens on http://127.0.0.1:{port}. In another terminal:
 
   make deploy AWS=emulated{choice}    (url, logs and delete work the same way)
 
-Ctrl-C stops it. Everything that was deployed is then gone.
+Ctrl-C stops it and deletes everything that was deployed.
 """
 
 
 def main(where: str) -> None:
     """Serve the emulated AWS on 127.0.0.1 until Ctrl-C.
 
-    `where` is a port, or `fd:N` for a socket that listens already and that this process inherits.
+    `where` is a port, or `fd:N` for a listening socket that this process inherits.
     """
     end_with_parent()
     if where.startswith("fd:"):
@@ -38,7 +38,7 @@ def main(where: str) -> None:
         listener = socket.create_server(("127.0.0.1", usable_port(where, "AWS_PORT")))
     port = listener.getsockname()[1]
     with tempfile.TemporaryDirectory(prefix="hello-chalice-aws-") as folder:
-        # Of the environment, MiniStack reads hundreds of settings and passes all on to functions.
+        # MiniStack reads hundreds of settings and passes all variables on to the functions.
         os.environ.clear()
         os.environ.update(VARIABLES, GATEWAY_PORT=str(port), TMPDIR=folder)
         tempfile.tempdir = folder
@@ -48,8 +48,8 @@ def main(where: str) -> None:
 
         from emulated import apigateway, functions
 
-        apigateway.behave_as_aws()
-        functions.behave_as_aws(Path(folder) / "python")
+        apigateway.patch_apigateway()
+        functions.patch_lambda(Path(folder) / "python")
         choice = "" if port == 4566 else f" AWS_PORT={port}"
         print(NEXT_STEPS.format(port=port, choice=choice), flush=True)
         config = Config()
@@ -59,7 +59,7 @@ def main(where: str) -> None:
             asyncio.run(serve(app.app, config))
         finally:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-                signal.signal(number, signal.SIG_IGN)  # nothing ends the cleaning up
+                signal.signal(number, signal.SIG_IGN)  # nothing interrupts the cleanup
             lambda_runtime.reset()  # ends the functions
 
 

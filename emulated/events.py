@@ -1,4 +1,4 @@
-"""What API Gateway sends to a function."""
+"""The events that API Gateway sends to a function."""
 
 from typing import Any
 
@@ -25,10 +25,10 @@ IDENTITY = (
 
 
 def proxy_event(resource: str, method: str = "GET", **fields: Any) -> dict[str, Any]:
-    """Return what API Gateway sends to a function for a browser's request.
+    """Return the event that API Gateway sends to a function for a browser's request.
 
-    `fields` stand in for those of the event: docs.aws.amazon.com, "Input format of a Lambda
-    function for proxy integration".
+    `fields` replace those of the event: docs.aws.amazon.com, "Input format of a Lambda function for
+    proxy integration".
     """
     return {
         "resource": resource,

@@ -1,4 +1,4 @@
-"""An endpoint of AWS that fails from a certain request on."""
+"""An AWS endpoint that fails from a certain request on."""
 
 import http.client
 import re
@@ -12,11 +12,11 @@ from urllib.parse import urlsplit
 
 
 class Fault(Enum):
-    """What happens at the request.
+    """The fault at the request.
 
-    KILLED and CTRL_C: AWS does what it is asked to do, and the client ends before it hears of it.
-    REFUSED and ENDPOINT_DOWN: AWS does nothing, then and from then on.
-    IGNORED: AWS answers as if it did what it is asked to do.
+    KILLED and CTRL_C: AWS carries the request out, and the client ends before it gets the response.
+    REFUSED and ENDPOINT_DOWN: AWS carries out neither this request nor any later one.
+    IGNORED: AWS responds as if it had carried the request out.
     """
 
     KILLED = "killed"
@@ -40,7 +40,7 @@ class Endpoint(ThreadingHTTPServer):
         self.on_fault: Callable[[], None] = lambda: None
 
     def handle_error(self, *_: Any) -> None:
-        """Take no notice: a client that is killed breaks its connection off."""
+        """Ignore it: a client that is killed breaks its connection."""
 
 
 class Forward(BaseHTTPRequestHandler):
@@ -51,9 +51,9 @@ class Forward(BaseHTTPRequestHandler):
     server: Endpoint
 
     def forward(self) -> None:
-        """Answer as the target does, unless it is time to fail."""
+        """Respond as the target does, unless it is time to fail."""
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-        # An operation is named by the path, this header or the start of the body.
+        # The path, this header or the start of the body names the operation.
         operation = self.headers.get("X-Amz-Target") or body[:200].decode(errors="replace")
         matches = self.server.request.search(f"{self.command} {self.path} {operation}")
         if matches and self.server.fault is Fault.IGNORED:
@@ -63,7 +63,7 @@ class Forward(BaseHTTPRequestHandler):
             return
         self.server.failing |= bool(matches)
         if not self.server.failing:
-            self.answer(*self.ask_target(body))
+            self.respond(*self.ask_target(body))
             return
         self.close_connection = True
         if self.server.fault is Fault.REFUSED:
@@ -73,7 +73,7 @@ class Forward(BaseHTTPRequestHandler):
             self.server.on_fault()
 
     def ask_target(self, body: bytes) -> tuple[http.client.HTTPResponse, bytes]:
-        """Return what the target answers."""
+        """Return the target's response."""
         connection = http.client.HTTPConnection(self.server.target.netloc, timeout=30)
         connection.request(self.command, self.path, body, dict(self.headers))
         response = connection.getresponse()
@@ -81,8 +81,8 @@ class Forward(BaseHTTPRequestHandler):
         connection.close()
         return response, content
 
-    def answer(self, response: http.client.HTTPResponse, content: bytes) -> None:
-        """Send an answer."""
+    def respond(self, response: http.client.HTTPResponse, content: bytes) -> None:
+        """Send a response."""
         self.send_response(response.status)
         for name, value in response.getheaders():
             if name.lower() not in ("content-length", "transfer-encoding", "connection", "date"):
@@ -94,7 +94,7 @@ class Forward(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = forward  # noqa: N815
 
     def log_message(self, *_: Any) -> None:
-        """Stay quiet."""
+        """Log nothing."""
 
 
 @contextmanager

@@ -1,6 +1,6 @@
-"""MiniStack's Lambda, made to run functions as AWS's does.
+"""Make MiniStack's Lambda run functions as AWS's does.
 
-Written for MiniStack 1.5.33, on whose internals it leans.
+This is for MiniStack 1.5.33 and depends on its internals.
 """
 
 import sys
@@ -13,11 +13,12 @@ from ministack.services import lambda_svc
 from emulated.lambda_environment import lambda_python
 
 
-def behave_as_aws(folder: Path) -> None:
-    """Change MiniStack's Lambda, which must not serve yet. `folder` is for the functions' Python.
+def patch_lambda(folder: Path) -> None:
+    """Change MiniStack's Lambda before it serves. `folder` is for the functions' Python.
 
-    A function sees what Lambda gives it. One that fails to start says why in its log. A deployed
-    function is ready at once: while it is pending, botocore's waiters sleep for 5 and 10 seconds.
+    A function runs in the environment that Lambda gives it. If it fails to start, its log says why.
+    A deployed function is ready at once: while it is pending, botocore's waiters sleep for 5 and 10
+    seconds.
     """
     runtime_binary = lambda_runtime._detect_runtime_binary
     invoke = lambda_runtime.Worker.invoke

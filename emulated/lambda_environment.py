@@ -1,4 +1,4 @@
-"""What Lambda gives a function: a Python that has boto3, and environment variables.
+"""Lambda's environment for a function: its Python, which has boto3, and its variables.
 
 docs.aws.amazon.com/lambda/latest/dg/lambda-python.html, configuration-envvars.html
 """
@@ -18,23 +18,22 @@ VARIABLES = {
     "AWS_DEFAULT_REGION": "us-east-1",
     "LANG": "en_US.UTF-8",
     "TZ": ":UTC",
-    "HOME": "/nonexistent",  # and so there is no ~/.aws
+    "HOME": "/nonexistent",  # so there is no ~/.aws
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "PYTHONDONTWRITEBYTECODE": "1",  # the code folder is read-only
 }
 
 
 def lambda_python(folder: Path) -> Path:
-    """Make a virtual environment in `folder` and return its Python.
+    """Create a virtual environment in `folder` and return its Python.
 
-    It has what Lambda's own Python has besides the standard library, boto3 and AWS's runtime
-    client, and nothing else of what is installed here.
+    As on Lambda, it has only the standard library, boto3 and AWS's runtime client.
     """
     venv.create(folder, symlinks=True, with_pip=False)
     site_packages = folder / "lib" / VERSION / "site-packages"
     for name in LAMBDA_HAS:
         spec = find_spec(name)
-        if spec and spec.origin:  # runtime_client is made on Linux only
+        if spec and spec.origin:  # runtime_client exists on Linux only
             source = Path(spec.origin)
             source = source.parent if spec.submodule_search_locations else source
             (site_packages / source.name).symlink_to(source)

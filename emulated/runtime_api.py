@@ -1,4 +1,4 @@
-"""The Runtime API of Lambda, and functions that run against it as they do there.
+"""Lambda's Runtime API, and functions that run with it as on Lambda.
 
 The protocol: docs.aws.amazon.com/lambda/latest/dg/runtimes-api.html
 """
@@ -8,7 +8,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -20,17 +20,17 @@ ARN = "arn:aws:lambda:us-east-1:123456789012:function:test"
 
 
 class Function:
-    """A function that has been started: its events, and what it reports."""
+    """A function that has been started: its events and its reports."""
 
     def __init__(self) -> None:
         self.events = SimpleQueue[bytes | None]()
         self.outcomes = SimpleQueue[tuple[str, Any]]()
         self.started = time.perf_counter()
-        self.ready: float | None = None  # when it first asked for an event: the end of INIT
+        self.ready: float | None = None  # when it first asks for an event: the end of INIT
         self.process_id = 0
 
     def outcome(self, seconds: float = 30) -> tuple[str, Any]:
-        """Return what the function reports next: its kind and payload.
+        """Return the function's next report: its kind and payload.
 
         The kind is `response`, `error`, `init/error`, or `exit` with the process' exit status.
         TimeoutError if there is no report within `seconds`.
@@ -47,7 +47,7 @@ class Function:
 
 
 def runtime_api(function: Function) -> ThreadingHTTPServer:
-    """Return a server that is the Runtime API of one function."""
+    """Return a server with the Runtime API of one function."""
 
     class RuntimeApi(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
@@ -65,7 +65,9 @@ def runtime_api(function: Function) -> ThreadingHTTPServer:
             )
             self.send_header("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + 10_000))
             self.send_header("Lambda-Runtime-Invoked-Function-Arn", ARN)
-            self.send_header("Content-Type", "application/json")  # without it the client crashes
+            self.send_header(
+                "Content-Type", "application/json"
+            )  # without it AWS's runtime client crashes
             self.send_header("Content-Length", str(len(event)))
             self.end_headers()
             self.wfile.write(event)
@@ -79,14 +81,14 @@ def runtime_api(function: Function) -> ThreadingHTTPServer:
             self.end_headers()
 
         def log_message(self, *_: Any) -> None:
-            """Stay quiet."""
+            """Log nothing."""
 
     class Server(ThreadingHTTPServer):
         daemon_threads = True
         block_on_close = False
 
         def handle_error(self, *_: Any) -> None:
-            """Take no notice: a function that ends breaks its connection off."""
+            """Ignore it: a function that ends breaks its connection."""
 
     return Server(("127.0.0.1", 0), RuntimeApi)
 
@@ -97,8 +99,8 @@ def booted(
 ) -> Iterator[Function]:
     """Start `command` in the folder `code` with the environment that Lambda gives a function.
 
-    `log` is what `subprocess.Popen` takes as stdout: a descriptor, DEVNULL, or None for our own
-    output, where a test that fails shows it.
+    `log` is the `stdout` of `subprocess.Popen`: a descriptor, DEVNULL, or None for this process's
+    output, which pytest shows if a test fails.
     """
     function = Function()
     with runtime_api(function) as server:
@@ -134,6 +136,6 @@ def booted(
 
 def booted_python(
     code: Path, python: Path, handler: str = "app.app", log: int | None = None, **environment: str
-) -> Any:
-    """Start a Python handler by AWS's client, in the Python that `lambda_python` made."""
+) -> AbstractContextManager[Function]:
+    """Start a Python handler with AWS's runtime client, in the Python from `lambda_python`."""
     return booted(code, [str(python), "-m", "awslambdaric", handler], environment, log)
