@@ -115,7 +115,7 @@ def test_an_interrupted_deploy_can_be_rerun(project: Project) -> None:
         (Fault.KILLED, "POST /2015-03-31/functions ", ""),
         (Fault.KILLED, "POST /2015-03-31/event-source-mappings", ""),
         (Fault.KILLED, "POST /restapis", ""),  # the API is there, and nobody knows its id
-        (Fault.CTRL_C, "POST /restapis/.*/deployments", "Stopped. To continue, run the command again."),
+        (Fault.CTRL_C, "POST /restapis/.*/deployments", "Stopped. To continue, run the command"),
     ]:
         printed = interrupted(project, fault, request)
         assert message in printed
@@ -206,7 +206,7 @@ def test_the_recorded_api_is_used_and_delete_removes_both(project: Project) -> N
         assert [item["rest_api_id"] for item in used if "rest_api_id" in item] == [api]
     printed = interrupted(project, Fault.IGNORED, "DELETE /restapis/", "delete")
     assert re.search(
-        r"\nStill in AWS: rest_api, rest_api-\w+\. To go on, run it again\.\n$", printed
+        r"\nStill in AWS: rest_api, rest_api-\w+\. To continue, run the command again\.\n$", printed
     )
     project.make("delete")
     assert resources_in_aws(project) == []
