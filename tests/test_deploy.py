@@ -5,11 +5,10 @@ import fcntl
 import hashlib
 import json
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -154,11 +153,10 @@ Refusal = Callable[..., str]
 @pytest.fixture
 def refusal(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Refusal]:
+) -> Refusal:
     """Returns the line with which a command exits; it takes a command, a stage and variables."""
     for module in ("deploy", "lock", "package", "recovery", "settings"):
         monkeypatch.setattr(f"tools.{module}.PROJECT", project.folder)
-    before = signal.getsignal(signal.SIGINT)
 
     def refusal_of(command: str, stage: str = "dev", **environment: str) -> str:
         for name, value in (project.environment | environment).items():
@@ -170,8 +168,7 @@ def refusal(
         assert (capsys.readouterr().out, line.count("\n")) == ("", 0)
         return line
 
-    yield refusal_of
-    signal.signal(signal.SIGINT, before)
+    return refusal_of
 
 
 @pytest.mark.parametrize(

@@ -96,7 +96,6 @@ def check_deleted(record: Path, config: Config, session: Session) -> None:
 
 def main(command: str, stage_name: str) -> None:
     """Run a command for a stage; exits with one line if it cannot run or fails."""
-    logging.disable()  # the app's log would also show Chalice and the AWS SDK
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # in order with errors
     config = settings(stage_name)
     changing = command in ("deploy", "delete")
@@ -139,4 +138,8 @@ def main(command: str, stage_name: str) -> None:
 
 if __name__ == "__main__":
     end_with_parent()
+    signal.signal(
+        signal.SIGINT, lambda *_: sys.exit("Stopped. To continue, run the command again.")
+    )
+    logging.disable()  # the app's log would also show Chalice and the AWS SDK
     main(*sys.argv[1:])

@@ -208,7 +208,6 @@ def run_on_copy(config: Config, records: Path, command: str, output: Path | None
 
 def main(stage: str, output: str = "build") -> None:
     """Package a stage into the folder `output`; exits with one line if that fails."""
-    logging.disable()  # the app's log would also show Chalice and the AWS SDK
     os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # packaging needs no credentials
     os.environ["AWS_DEFAULT_REGION"] = os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
     config = settings(stage)
@@ -218,6 +217,7 @@ def main(stage: str, output: str = "build") -> None:
 
 if __name__ == "__main__":
     end_with_parent()
+    logging.disable()  # the app's log would also show Chalice and the AWS SDK
     try:
         main(*sys.argv[1:])
     except KeyboardInterrupt:
