@@ -1,4 +1,4 @@
-"""What makes a Chalice app answer as Express does."""
+"""Make a Chalice app respond as an Express app does."""
 
 import os
 from base64 import b64encode
@@ -14,31 +14,31 @@ from chalice import Chalice, Response
 from chalice.app import CaseInsensitiveMapping, Request, handle_extra_types
 
 try:
-    # CPython's own SHA-1. hashlib would load OpenSSL, which nothing else here needs: 3 ms and 4 MB
-    # of each cold start.
+    # CPython's own SHA-1. hashlib would load OpenSSL, which nothing else needs: 3 ms and 4 MB of
+    # each cold start.
     from _sha1 import sha1  # type: ignore[import-not-found]
-except ImportError:  # a Python that was built without it
+except ImportError:  # Python may be built without it
     from hashlib import sha1
 
 
 class ExpressApp(Chalice):
-    """A Chalice app that takes requests, and bytes, as Express does."""
+    """A Chalice app that accepts requests and sends bytes as Express does."""
 
     current_request: Request  # in a view there is always one; Chalice's own type adds None
 
     def __init__(self, app_name: str, **options: Any) -> None:
         """Create the app. The parameters are Chalice's; `chalicelib.logs` configures the log."""
         super().__init__(app_name, **{"configure_logs": False, **options})
-        # For API Gateway. Otherwise it sends bytes only to clients that accept one of a list of
-        # types before all others, and browsers do not: https://docs.aws.amazon.com/apigateway/
+        # For API Gateway. By default it sends bytes only to clients whose Accept header starts with
+        # one of a list of types, and a browser's does not: https://docs.aws.amazon.com/apigateway/
         # latest/developerguide/lambda-proxy-binary-media.html
         self.api.binary_types = ["*/*"]
 
-    def _register_route(self, name: str, user_handler: Any, kwargs: Any, **unused: Any) -> None:
-        """Declare HEAD with each GET, and accept any Content-Type where requests have no body.
+    def _register_route(self, name: str, user_handler: Any, kwargs: Any, **options: Any) -> None:
+        """Declare HEAD with each GET, and accept any Content-Type if requests have no body.
 
-        API Gateway does not derive HEAD from GET. Chalice answers 415 to a Content-Type that is not
-        among `content_types`; it still does for POST, PUT and PATCH, and where you give them.
+        API Gateway does not derive HEAD from GET. Chalice responds with 415 to a Content-Type that
+        is not in `content_types`; it still does so for POST, PUT and PATCH, and if you set them.
         """
         declared = {"methods": ["GET"], **kwargs["kwargs"]}
         for method in declared["methods"]:
@@ -52,55 +52,55 @@ class ExpressApp(Chalice):
                 methods["HEAD"].method = "HEAD"
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
-        """Answer an event of API Gateway, whose path parameters are as they were in the URL.
+        """Respond to an event of API Gateway, whose path parameters are encoded as in the URL.
 
-        Bytes, whatever their type, are sent as text where they are UTF-8, and in Base64 otherwise.
+        Bytes of any type are sent as text if they are UTF-8, and in Base64 otherwise.
         """
-        self.api.binary_types = []  # for Chalice, which would want each text to be bytes
+        self.api.binary_types = []  # for Chalice, which would require every body to be bytes
         parameters = event.get("pathParameters") or {}
         decoded = {name: unquote(value) for name, value in parameters.items()}
-        answer = super().__call__({**event, "pathParameters": decoded or None}, context)
-        if isinstance(answer["body"], bytes):
+        response = super().__call__({**event, "pathParameters": decoded or None}, context)
+        if isinstance(response["body"], bytes):
             try:
-                answer["body"] = answer["body"].decode()
+                response["body"] = response["body"].decode()
             except UnicodeDecodeError:
-                answer["body"] = b64encode(answer["body"]).decode()
-                answer["isBase64Encoded"] = True
-        return answer
+                response["body"] = b64encode(response["body"]).decode()
+                response["isBase64Encoded"] = True
+        return response
 
 
 def like_express(request: Request | None, get_response: Callable[..., Response]) -> Response:
-    """Finish an answer as Express's `res.send` does: Content-Type, ETag, 304, JSON.
+    """Complete a view's response as Express's `res.send` does: Content-Type, ETag, 304, JSON.
 
     Chalice middleware (https://aws.github.io/chalice/topics/middleware.html). The headers of a
-    response that names its Content-Type stay as they are, as do those of a 204 or 304, and an ETag.
-    `request` is None when the function is invoked with something that no API Gateway sent.
+    response that has a Content-Type are not changed, nor are those of a 204 or 304, nor an ETag.
+    `request` is None when the function is invoked with an event that is not API Gateway's.
     """
-    response = get_response(request)
-    given = CaseInsensitiveMapping(response.headers)
-    body, content_type = content(response.body)
-    answer = Response(body, {**response.headers}, response.status_code)
-    if answer.status_code in (204, 304):
-        answer.body = ""  # there is none (RFC 9110, 6.4.1)
-    elif "content-type" not in given:
-        answer.headers["Content-Type"] = content_type
-        tag = given.get("etag")
+    view_response = get_response(request)
+    view_headers = CaseInsensitiveMapping(view_response.headers)
+    body, content_type = body_and_content_type(view_response.body)
+    response = Response(body, {**view_response.headers}, view_response.status_code)
+    if response.status_code in (204, 304):
+        response.body = ""  # there is none (RFC 9110, 6.4.1)
+    elif "content-type" not in view_headers:
+        response.headers["Content-Type"] = content_type
+        tag = view_headers.get("etag")
         if tag is None:
-            tag = answer.headers["ETag"] = entity_tag(body)
-        if request and 200 <= answer.status_code < 300 and is_fresh(request, tag):
-            # Express drops the Content-Type; API Gateway would put application/json in its place.
-            answer.body, answer.status_code = "", 304
+            tag = response.headers["ETag"] = entity_tag(body)
+        if request and 200 <= response.status_code < 300 and is_fresh(request, tag):
+            # Express drops the Content-Type; API Gateway would replace it with application/json.
+            response.body, response.status_code = "", 304
     if request and request.method == "HEAD" and "AWS_CHALICE_CLI_MODE" in os.environ:
-        # API Gateway drops the body. `chalice local` sends it, and it would pass for the next
-        # answer; a closed connection has no next answer (RFC 9112, 9.6).
-        answer.headers["Connection"] = "close"
-    return answer
+        # API Gateway drops the body. `chalice local` sends it, and clients would read it as the
+        # next response, so close the connection (RFC 9112, 9.6).
+        response.headers["Connection"] = "close"
+    return response
 
 
-def content(value: Any) -> tuple[str | bytes, str]:
-    """Return the body that Express makes of what a view returns, and its Content-Type."""
+def body_and_content_type(value: Any) -> tuple[str | bytes, str]:
+    """Return the body and the Content-Type that Express sends for the value of a view."""
     if isinstance(value, str):
-        # Half a surrogate pair has no UTF-8: Node sends U+FFFD for it, and JSON can escape it.
+        # Half a surrogate pair has no UTF-8. Node sends U+FFFD for it; JSON escapes it.
         text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         return text, "text/html; charset=utf-8"
     if isinstance(value, bytes | bytearray):
@@ -112,8 +112,8 @@ def content(value: Any) -> tuple[str | bytes, str]:
 def stringify(value: Any) -> str:
     """Return `value` as JSON, as JavaScript's `JSON.stringify` writes it (ECMA-262, 25.5.2).
 
-    Keys stay in order and integers exact, which they do not there. A Decimal is a number, as in
-    Chalice; TypeError for what Chalice cannot write either.
+    Unlike there, keys stay in order and integers stay exact. A Decimal is a number, as in Chalice.
+    Raises TypeError for a value that Chalice cannot write either.
     """
     if isinstance(value, str):
         return encode_basestring(value)
@@ -143,17 +143,17 @@ def stringify_float(value: float) -> str:
 def entity_tag(body: str | bytes) -> str:
     """Return the weak entity tag of a body, as Express makes it (RFC 9110, 8.8.3).
 
-    That is its length in bytes, in hexadecimal, and 27 characters of its SHA-1 in Base64, so that
-    copies that clients cached from the Express app stay valid.
+    It is the length in bytes, in hexadecimal, and 27 characters of the SHA-1 in Base64, so copies
+    that clients have cached from the Express app stay valid.
     """
     data = body.encode() if isinstance(body, str) else body
     return f'W/"{len(data):x}-{b64encode(sha1(data).digest())[:27].decode()}"'
 
 
 def is_fresh(request: Request, tag: str) -> bool:
-    """Tell whether the client's copy has this entity tag, so that 304 will do (RFC 9110, 13.1.2).
+    """Tell whether the client's copy has this entity tag, so that 304 is enough (RFC 9110, 13.1.2).
 
-    As in Express, a request with `no-cache` wants a whole answer (RFC 9111, 5.2.1.4).
+    As in Express, a request with `no-cache` gets a complete response (RFC 9111, 5.2.1.4).
     """
     if_none_match = request.headers.get("if-none-match")
     if not if_none_match or request.method not in ("GET", "HEAD"):

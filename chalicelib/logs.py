@@ -1,6 +1,6 @@
-"""The log: whatever is logged is one line of JSON on standard output, wherever the app runs.
+"""The log: each record is a line of JSON on standard output, on Lambda and on your machine.
 
-Its fields are named as in Lambda's own JSON
+The names of the fields are those of Lambda's own JSON
 (https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html).
 """
 
@@ -17,32 +17,34 @@ from typing import Any
 from chalice.app import Request
 
 LOG = logging.getLogger(__name__)
-ATTRIBUTES = vars(logging.makeLogRecord({}))  # those of each record; others are `extra`
+RECORD_ATTRIBUTES = vars(logging.makeLogRecord({}))  # every record's; others are `extra`
 JSON = JSONEncoder(default=str, allow_nan=False)
-current = local()  # `chalice local` answers each client in a thread of its own
+thread_state = local()  # `chalice local` serves each client in a thread of its own
 
 
 def configure_logs() -> None:
-    """Write what the app and its libraries log as lines of JSON.
+    """Write the log of the app and its libraries as lines of JSON.
 
-    The level is that of the environment variable LOG_LEVEL, INFO unless set. ValueError for a level
-    that Python's logging does not know.
+    The environment variable LOG_LEVEL sets the level; the default is INFO. Raises ValueError for a
+    level that Python's logging does not know.
     """
     name = os.environ.get("LOG_LEVEL", "INFO")
     level = logging.getLevelName(name.upper())
     if not isinstance(level, int):
         raise ValueError(f"LOG_LEVEL is {name!r}: choose DEBUG, INFO, WARNING, ERROR or CRITICAL.")
-    logging.basicConfig(level=level, handlers=[JsonLines()], force=True)  # not Lambda's own handler
+    logging.basicConfig(
+        level=level, handlers=[JsonLines()], force=True
+    )  # replaces Lambda's own handler
     logging.captureWarnings(True)
-    # At DEBUG, AWS's client logs signatures and tokens.
+    # At DEBUG, the AWS SDK (botocore) logs signatures and tokens.
     logging.getLogger("botocore").setLevel(max(level, logging.INFO))
 
 
 class JsonLines(logging.Handler):
-    """Writes records to what `sys.stdout` is by then: Lambda's client and pytest replace it."""
+    """Writes records to the current `sys.stdout`: Lambda's runtime client and pytest replace it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record; if that fails, whoever logs goes on."""
+        """Write a record; if that fails, the code that logs continues."""
         try:
             sys.stdout.write(json_line(record) + "\n")
             sys.stdout.flush()
@@ -51,7 +53,7 @@ class JsonLines(logging.Handler):
 
 
 def json_line(record: logging.LogRecord) -> str:
-    """Return a record as JSON, which escapes line breaks, so that nothing can forge a line."""
+    """Return a record as JSON, which escapes line breaks so that no record can forge a line."""
     try:
         message = record.getMessage()
     except Exception:  # the arguments do not fit
@@ -62,42 +64,42 @@ def json_line(record: logging.LogRecord) -> str:
         "level": record.levelname,
         "message": message,
         "logger": record.name,
-        **getattr(current, "ids", {}),
+        **getattr(thread_state, "ids", {}),
     }
     if record.exc_info and record.exc_info[0]:
         fields["errorType"] = record.exc_info[0].__name__
         fields["errorMessage"] = str(record.exc_info[1])
         fields["stackTrace"] = "".join(traceback.format_exception(*record.exc_info)).splitlines()
-    extra = {name: value for name, value in vars(record).items() if name not in ATTRIBUTES}
-    fields = {**fields, **extra, **fields}  # in this order, and nothing forged
+    extra = {name: value for name, value in vars(record).items() if name not in RECORD_ATTRIBUTES}
+    fields = {**fields, **extra, **fields}  # keeps this order, and `extra` cannot replace them
     try:
         return JSON.encode(fields)
-    except (TypeError, ValueError):  # a key that is no text, NaN, or a circle
+    except (TypeError, ValueError):  # a key that is not a text, NaN, or a circular reference
         return JSON.encode({name: str(value) for name, value in fields.items()})
 
 
 def log_invocation(event: Any, get_response: Callable[[Any], Any]) -> Any:
-    """Log each request of API Gateway, and what the app's other functions raise.
+    """Log each request of API Gateway, and the exceptions of the app's other functions.
 
     Chalice middleware for all events. `requestId` is Lambda's, as in its REPORT lines, and
     `extendedRequestId` is API Gateway's, as in its access log; clients can choose neither. `path`
-    is the route's.
+    is the path of the route.
     """
     request = event if isinstance(event, Request) else None
     context = request.lambda_context if request else getattr(event, "context", None)
-    # They stay until the next event: Chalice logs what a middleware raises after this returns.
+    # They stay until the next event: Chalice logs a middleware's exception after this returns.
     ids = {
         "requestId": getattr(context, "aws_request_id", None),
         "extendedRequestId": request.context.get("extendedRequestId") if request else None,
     }
-    current.ids = {name: value for name, value in ids.items() if value}
+    thread_state.ids = {name: value for name, value in ids.items() if value}
     start, status = perf_counter(), 500
     try:
         response = get_response(event)
         status = getattr(response, "status_code", status)
         return response
     except Exception:
-        if not request:  # for those, Chalice does
+        if not request:  # Chalice logs those of requests
             LOG.exception("Unhandled exception")
         raise
     finally:

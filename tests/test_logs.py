@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chalicelib.express import ExpressApp
-from chalicelib.logs import configure_logs, current, log_invocation
+from chalicelib.logs import configure_logs, log_invocation, thread_state
 from emulated.events import proxy_event
 
 Lines = Callable[[], list[dict[str, Any]]]
@@ -42,7 +42,7 @@ def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     root.handlers = []
     logging.captureWarnings(False)
     configure_logs()
-    vars(current).clear()
+    vars(thread_state).clear()
     yield lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     logging.captureWarnings(False)
     root.handlers, root.level = handlers, level

@@ -99,9 +99,6 @@ def main(command: str, stage_name: str) -> None:
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # in order with errors
     config = settings(stage_name)
     changing = command in ("deploy", "delete")
-    signal.signal(
-        signal.SIGINT, lambda *_: sys.exit("Stopped. To continue, run the command again.")
-    )
     with errors_in_one_line(), lock(stage_name) if changing else nullcontext():
         session = Session()
         emulator = emulator_of(session)
