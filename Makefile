@@ -12,7 +12,7 @@ override STAGE := $(value STAGE)
 override AWS_PORT := $(value AWS_PORT)
 export PORT STAGE AWS_PORT
 
-# Python finds the project's modules, pip writes to the virtual environment, and files are UTF-8.
+# So that Python finds the project's modules, pip writes to the virtual environment, files are UTF-8.
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_DRY_RUN
 export PYTHONUTF8 := 1
 
@@ -47,7 +47,7 @@ RUN := @exec "$(VENV)/bin/python" -m
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 
-run: run-tools ## Serve on http://127.0.0.1:3000, reloading (PORT=8000 for another port)
+run: run-tools ## Serve on http://127.0.0.1:3000 and restart after changes (PORT=8000 for another port)
 	$(RUN) tools.run "$$PORT" "$$STAGE" </dev/null
 
 test: dev-tools ## Run all tests

@@ -141,7 +141,7 @@ def stringify_float(value: float) -> str:
 
 
 def entity_tag(body: str | bytes) -> str:
-    """Return the weak entity tag of a body, as Express makes it (RFC 9110, 8.8.3).
+    """Return the weak entity tag of a body, as Express computes it (RFC 9110, 8.8.3).
 
     It is the length in bytes, in hexadecimal, and 27 characters of the SHA-1 in Base64, so copies
     that clients have cached from the Express app stay valid.

@@ -63,7 +63,7 @@ def patch_apigateway() -> None:
 async def control_plane(
     method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
 ) -> Response:
-    """Respond to a call of API Gateway's own API, as `chalice deploy` makes them.
+    """Respond to a call of API Gateway's own API, as `chalice deploy` sends them.
 
     MiniStack lacks ImportRestApi, PutRestApi and UpdateDomainName (which changes nothing here), and
     its UpdateRestApi cannot remove the minimum compression size:

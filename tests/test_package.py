@@ -246,6 +246,12 @@ def test_an_error_in_the_settings_file_is_reported_with_its_line(project: Projec
     assert "line 3" in refusal
 
 
+def test_settings_without_stages_are_refused(project: Project) -> None:
+    project.change('"stages"', '"no stages"', ".chalice/config.json")
+    message = 'STAGE=dev is not in .chalice/config.json: add it to "stages" there.\n'
+    assert project.refusal("package") == message
+
+
 def packaging(project: Project, **environment: str) -> "subprocess.Popen[str]":
     """Start what `make package` runs."""
     return subprocess.Popen(

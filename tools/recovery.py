@@ -182,7 +182,7 @@ class StageInAws:
                         yield resource("sns_event", f"{name}-sns-subscription", **values)
 
     def rest_apis(self, in_use: set[str]) -> Iterator[Resource]:
-        """Yield the APIs with the app's name that call the stage's function; in use first."""
+        """Yield the app's APIs that call the stage's function, starting with the one in use."""
         apis = self.client("apigateway")
         function = f":function:{self.name}/"
         found = [
