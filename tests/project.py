@@ -7,6 +7,8 @@ import shutil
 import subprocess
 import sys
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ import pytest
 from botocore.session import Session
 from chalice.config import Config
 
-from tests.processes import REPOSITORY
+from tests.processes import REPOSITORY, free_port, serving
 from tools.settings import DEFAULTS
 
 SAMPLE = REPOSITORY / "tests" / "sample"
@@ -29,6 +31,7 @@ MACHINERY = (
     "chalicelib/express.py",
     "chalicelib/logs.py",
 )
+MAKE_RUN, EMULATED_AWS = "make run", "emulated AWS"
 needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 CHALICE = str(Path(sys.executable).with_name("chalice"))
 NO_CACHES = shutil.ignore_patterns("__pycache__", "deployed", "deployments")
@@ -125,6 +128,17 @@ class Project:
     def deploy(self, stage: str = "dev") -> str:
         """Deploy; return the address, with no slash at its end."""
         return self.make("deploy", stage).split()[-1].rstrip("/")
+
+    @contextmanager
+    def served(self, place: str, stage: str = "dev") -> Iterator[str]:
+        """Serve the app under `make run`, or deploy it to the emulated AWS; yield its URL."""
+        if place == EMULATED_AWS:
+            yield self.deploy(stage)
+        else:
+            port = free_port()
+            command = [str(self.venv / "bin" / "python"), "-m", "tools.run", str(port), stage]
+            with serving(command, port, self.folder):
+                yield f"http://127.0.0.1:{port}"
 
     def settings(self, stage: str = "dev") -> Config:
         """Return a stage's settings."""

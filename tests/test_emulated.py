@@ -1,4 +1,4 @@
-"""What plays AWS: the emulated AWS, and functions under the Runtime API."""
+"""The emulated AWS, and functions under the Runtime API."""
 
 import io
 import json
@@ -23,7 +23,7 @@ from emulated.lambda_environment import lambda_python
 from emulated.runtime_api import booted_python
 from tests.echo.app import PNG, app
 from tests.processes import REPOSITORY, free_port, is_listening, serving, wait_until
-from tests.project import Project, client, copy_files
+from tests.project import EMULATED_AWS, MAKE_RUN, Project, client, copy_files
 from tests.replies import Reply, send
 
 ECHO = REPOSITORY / "tests" / "echo"
@@ -75,7 +75,7 @@ def echo() -> str:
     return deploy_echo(os.environ["AWS_ENDPOINT_URL"]).url
 
 
-def event_of(url: str, method: str = "GET", **request: Any) -> dict[str, Any]:
+def sent_event(url: str, method: str = "GET", **request: Any) -> dict[str, Any]:
     """Return the event that a request makes."""
     reply = send(method, url, **request)
     event: dict[str, Any] = json.loads(reply.body)["event"]
@@ -87,7 +87,7 @@ gateway = pytest.mark.xdist_group("echo")
 
 @gateway
 def test_an_event_has_the_fields_that_aws_sends(echo: str) -> None:
-    event, sample = event_of(f"{echo}/event/one"), proxy_event("/event/{name}")
+    event, sample = sent_event(f"{echo}/event/one"), proxy_event("/event/{name}")
     assert event.keys() == sample.keys()
     context, sample_context = event["requestContext"], sample["requestContext"]
     assert context.keys() == sample_context.keys()
@@ -111,22 +111,22 @@ def test_an_event_has_the_fields_that_aws_sends(echo: str) -> None:
     ],
 )
 def test_a_path_stays_encoded(echo: str, path: str, event_path: str, name: str) -> None:
-    event = event_of(echo + path)
+    event = sent_event(echo + path)
     assert (event["resource"], event["path"]) == ("/event/{name}", event_path)
     assert event["pathParameters"] == {"name": name}
     assert event["requestContext"]["path"] == f"/dev{path}"
 
 
 @gateway
-def test_of_a_repeated_parameter_the_last_value_counts(echo: str) -> None:
-    event = event_of(f"{echo}/event/one?a=1&a=2+3&b=")
+def test_the_last_value_of_a_repeated_parameter_wins(echo: str) -> None:
+    event = sent_event(f"{echo}/event/one?a=1&a=2+3&b=")
     assert event["queryStringParameters"] == {"a": "2 3", "b": ""}
     assert event["multiValueQueryStringParameters"] == {"a": ["1", "2 3"], "b": [""]}
 
 
 @gateway
 def test_a_header_overrides_the_method(echo: str) -> None:
-    event = event_of(f"{echo}/event/one", headers={"X-HTTP-Method-Override": "PUT"})
+    event = sent_event(f"{echo}/event/one", headers={"X-HTTP-Method-Override": "PUT"})
     assert event["httpMethod"] == event["requestContext"]["httpMethod"] == "PUT"
 
 
@@ -139,7 +139,7 @@ def test_a_binary_body_arrives_in_base64(
     echo: str, content_type: str, body: bytes, event_body: str, is_base64: bool
 ) -> None:
     headers = {"Content-Type": content_type}
-    event = event_of(f"{echo}/event/one", "PUT", headers=headers, body=body)
+    event = sent_event(f"{echo}/event/one", "PUT", headers=headers, body=body)
     assert (event["body"], event["isBase64Encoded"]) == (event_body, is_base64)
     assert "content-length" not in event["headers"]
 
@@ -151,7 +151,7 @@ def test_a_client_chooses_the_request_id_and_not_the_extended_one(echo: str) -> 
     context = json.loads(reply.body)["event"]["requestContext"]
     assert context["requestId"] == reply.headers["x-amzn-RequestId"] == chosen
     assert context["extendedRequestId"] == reply.headers["x-amz-apigw-id"]
-    forged = event_of(f"{echo}/event/one", headers={"x-amzn-RequestId": "no UUID"})
+    forged = sent_event(f"{echo}/event/one", headers={"x-amzn-RequestId": "no UUID"})
     assert forged["requestContext"]["requestId"] != "no UUID"
 
 
@@ -164,7 +164,7 @@ def test_a_function_is_ready_as_soon_as_it_is_updated() -> None:
 
 
 @gateway
-def test_an_update_may_take_the_minimum_compression_size_away(echo: str) -> None:
+def test_an_update_can_remove_the_minimum_compression_size(echo: str) -> None:
     api = client("apigateway").get_rest_api(restApiId=echo.split("/")[-2])["id"]
     for value in ("1024", ""):
         operation = {"op": "replace", "path": "/minimumCompressionSize", "value": value}
@@ -188,7 +188,7 @@ def answer_to(echo: str, answer: Any, **headers: str) -> Reply:
         ({"statusCode": 304}, 304, b""),
     ],
 )
-def test_an_answer_gets_a_content_type(echo: str, answer: Any, status: int, body: bytes) -> None:
+def test_a_response_gets_a_content_type(echo: str, answer: Any, status: int, body: bytes) -> None:
     reply = answer_to(echo, answer)
     assert (reply.status, reply.body) == (status, body)
     assert reply.headers.get_all("Content-Type") == ["application/json"]
@@ -212,7 +212,7 @@ def test_an_answer_gets_a_content_type(echo: str, answer: Any, status: int, body
     ],
     ids=json.dumps,
 )
-def test_a_malformed_answer_is_refused(echo: str, answer: Any) -> None:
+def test_a_malformed_response_is_refused(echo: str, answer: Any) -> None:
     reply = answer_to(echo, answer)
     assert (reply.status, json.loads(reply.body)) == (502, {"message": "Internal server error"})
 
@@ -253,7 +253,7 @@ def test_single_and_repeated_headers_are_merged(echo: str) -> None:
         ("image/png", False, b"iVBORw=="),
     ],
 )
-def test_base64_is_decoded_for_who_accepts_it(
+def test_base64_is_decoded_for_a_client_that_accepts_the_type(
     echo: str, accept: str, is_base64: bool, body: bytes
 ) -> None:
     answer = {"body": "iVBORw==", "isBase64Encoded": is_base64}
@@ -281,7 +281,7 @@ def test_an_unknown_path_or_method_is_forbidden(
     assert (authorization or "Missing Authentication Token") in message
 
 
-IN_PROCESS, MAKE_RUN, EMULATED_AWS = "in process", "make run", "emulated AWS"
+IN_PROCESS = "in process"
 HTML, JSON = "text/html; charset=utf-8", "application/json; charset=utf-8"
 BYTES = bytes(range(256))
 PREFLIGHT = {
@@ -307,13 +307,9 @@ def ask(
         yield lambda method, path, headers, body: Reply(
             *in_process(Client(app).http.request(method, path, headers, body))
         )
-    elif request.param == MAKE_RUN:
-        port = free_port()
-        with serving([sys.executable, "-m", "tools.run", str(port)], port, project.folder):
-            yield lambda method, path, *more: send(method, f"http://127.0.0.1:{port}{path}", *more)
     else:
-        url = project.deploy()
-        yield lambda method, path, *more: send(method, url + path, *more)
+        with project.served(request.param) as url:
+            yield lambda method, path, *more: send(method, url + path, *more)
 
 
 def in_process(response: HTTPResponse) -> tuple[int, Message, bytes]:
@@ -341,7 +337,7 @@ def in_process(response: HTTPResponse) -> tuple[int, Message, bytes]:
         ("GET /redirect", {}, 302, {"Location": "/hello/you", "Content-Type": HTML}, b""),
     ],
 )
-def test_an_answer_is_the_same_in_process_by_make_run_and_in_the_emulated_aws(
+def test_a_response_is_the_same_everywhere(
     ask: Callable[..., Reply],
     request_line: str,
     headers: dict[str, str],
@@ -355,7 +351,7 @@ def test_an_answer_is_the_same_in_process_by_make_run_and_in_the_emulated_aws(
     assert body in (None, reply.body)
 
 
-def test_bytes_pass_in_process_by_make_run_and_in_the_emulated_aws(
+def test_bytes_pass_unchanged_everywhere(
     ask: Callable[..., Reply],
 ) -> None:
     octets = {"Content-Type": "application/octet-stream", "Accept": "application/octet-stream"}
@@ -363,7 +359,7 @@ def test_bytes_pass_in_process_by_make_run_and_in_the_emulated_aws(
 
 
 @pytest.mark.parametrize("ask", PLACES[1:], indirect=True)  # in process, no server answers it
-def test_a_preflight_is_answered_by_make_run_and_in_the_emulated_aws(
+def test_make_run_and_the_emulated_aws_answer_a_preflight(
     ask: Callable[..., Reply],
 ) -> None:
     reply = ask("OPTIONS", "/json", {"Origin": "https://example.com"}, b"")
@@ -407,7 +403,7 @@ def check_environment(shown: dict[str, Any]) -> None:
     assert not Path(shown["environment"]["HOME"]).exists()
 
 
-def test_in_the_emulated_aws_a_function_sees_what_lambda_gives_it() -> None:
+def test_the_emulated_aws_gives_a_function_lambda_s_environment() -> None:
     port = free_port()
     endpoint = f"http://127.0.0.1:{port}"
     with serving([sys.executable, "-m", "emulated.aws", str(port)], port, REPOSITORY, **OURS):
@@ -416,7 +412,7 @@ def test_in_the_emulated_aws_a_function_sees_what_lambda_gives_it() -> None:
     assert shown["environment"]["AWS_ENDPOINT_URL"] == endpoint
 
 
-def test_under_the_runtime_api_a_function_sees_what_lambda_gives_it(
+def test_the_runtime_api_gives_a_function_lambda_s_environment(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     for name, value in OURS.items():
@@ -441,7 +437,7 @@ def test_boto3_reaches_the_emulated_aws(project: Project) -> None:
     assert project.name in send("GET", project.deploy() + "/functions").body.decode()
 
 
-def test_a_function_that_does_not_start_says_why_in_its_log() -> None:
+def test_a_function_that_does_not_start_logs_the_reason() -> None:
     echo = deploy_echo(os.environ["AWS_ENDPOINT_URL"], "import json\nimport requests")
     assert [send("GET", echo.url + "/event/a").status for _ in range(2)] == [502, 502]
     events = client("logs").filter_log_events(logGroupName=f"/aws/lambda/{echo.function}")["events"]
@@ -498,7 +494,7 @@ def test_the_emulated_aws_leaves_nothing_behind(
         os.kill(instance, 0)
 
 
-def test_the_emulated_aws_leaves_nothing_behind_when_it_ends_while_it_starts(
+def test_the_emulated_aws_leaves_nothing_behind_when_it_ends_during_its_start(
     tmp_path: Path,
 ) -> None:
     port = free_port()

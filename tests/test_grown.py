@@ -1,4 +1,4 @@
-"""An app that has grown goes through the whole circle: run, package, deploy, use, delete."""
+"""An app that has grown is run, packaged, deployed, used and deleted."""
 
 import json
 import shutil
@@ -6,19 +6,18 @@ import sys
 import sysconfig
 import venv
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
 
-from tests.processes import REPOSITORY, free_port, serving
-from tests.project import Project, client
+from tests.processes import REPOSITORY
+from tests.project import MAKE_RUN, Project, client
 from tests.wheels import make_compiled_wheels, make_wheel
 
 pytestmark = pytest.mark.xdist_group("grown")
 
+PICTURE = b"RIFF\xff\0\0\0WEBP"
 DOUBLE = "def double(number):\n    return 2 * number\n"
 GREETING = {"greeting.py": "def greet(word, name):\n    return f'{word} {name}'\n"}
 
@@ -43,60 +42,40 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     return grown_project(tmp_path_factory.mktemp("grown") / "project")
 
 
-@pytest.fixture(scope="module", params=["make run", "emulated AWS"])
-def url(request: pytest.FixtureRequest, project: Project) -> Iterator[str]:
-    """The address of the app where it is served."""
-    if request.param == "emulated AWS":
-        yield project.deploy("staging")
-    else:
-        port = free_port()
-        command = [str(project.venv / "bin" / "python"), "-m", "tools.run", str(port)]
-        with serving(command, port, project.folder):
-            yield f"http://127.0.0.1:{port}"
+def check_answers(url: str) -> None:
+    """Compare what the app answers at a URL."""
+    hello = requests.get(f"{url}/orders/J%C3%BCrgen", timeout=60)
+    assert (hello.status_code, hello.json()) == (200, {"text": "안녕하세요 Jürgen"})
+    double = requests.post(f"{url}/double", json={"number": 2.5}, timeout=60)
+    assert (double.status_code, double.json()) == (201, {"double": 5})
+    mistake = requests.post(f"{url}/double", json={}, timeout=60)
+    error = {"Code": "BadRequestError", "Message": "number is missing"}
+    assert (mistake.status_code, mistake.json()) == (400, error)
+    for accept in ("image/avif,image/webp,*/*;q=0.8", "text/html"):
+        headers = {"Content-Type": "image/webp", "Accept": accept}
+        assert requests.post(f"{url}/echo", PICTURE, headers=headers, timeout=60).content == PICTURE
 
 
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status", "answer"),
-    [
-        ("GET", "/orders/J%C3%BCrgen", None, 200, {"text": "안녕하세요 Jürgen"}),
-        ("POST", "/double", {"number": 2.5}, 201, {"double": 5}),
-        (
-            "POST",
-            "/double",
-            {},
-            400,
-            {"Code": "BadRequestError", "Message": "number is missing"},
-        ),
-    ],
-)
-def test_answers_the_same_everywhere(
-    url: str, method: str, path: str, body: Any, status: int, answer: Any
+def test_answers_under_make_run(project: Project) -> None:
+    with project.served(MAKE_RUN) as url:
+        check_answers(url)
+
+
+def test_is_deployed_and_used_and_without_records_deployed_again_and_deleted(
+    project: Project,
 ) -> None:
-    response = requests.request(method, url + path, json=body, timeout=60)
-    assert (response.status_code, response.json()) == (status, answer)
+    url = project.deploy("staging")
+    check_answers(url)
+    check_log_of_schedule(f"{project.name}-staging-clean_up")
+    shutil.rmtree(project.folder / "build")
+    assert project.deploy("staging") == url
+    shutil.rmtree(project.folder / "build")
+    project.make("delete", "staging")
+    assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 0}
 
 
-@pytest.mark.parametrize("accept", ["image/avif,image/webp,*/*;q=0.8", "text/html"])
-def test_bytes_come_and_go_as_they_are(url: str, accept: str) -> None:
-    picture = b"RIFF\xff\0\0\0WEBP"
-    headers = {"Content-Type": "image/webp", "Accept": accept}
-    response = requests.post(url + "/echo", picture, headers=headers, timeout=60)
-    assert (response.status_code, response.content) == (200, picture)
-
-
-def test_the_package_has_all_of_it_for_the_processor_of_lambda(project: Project) -> None:
-    with zipfile.ZipFile(project.package("staging") / "deployment.zip") as package:
-        names = package.namelist()
-        assert {"chalicelib/words.json", "chalicelib/orders.py", "greeting.py"} <= set(names)
-        assert "aarch64" in package.read("fastmath.py").decode()
-        modules = {name.rpartition("/")[2][:-3] for name in names if name.endswith(".py")}
-        compiled = {name.rpartition("/")[2].partition(".")[0] for name in names if "pyc" in name}
-        assert modules == compiled
-
-
-def test_another_function_logs_json_lines(project: Project) -> None:
-    project.deploy("staging")
-    function = f"{project.name}-staging-clean_up"
+def check_log_of_schedule(function: str) -> None:
+    """Invoke the function of a schedule, and compare what it logs."""
     fields = "version account region detail detail-type source time id resources"
     event = dict.fromkeys(fields.split(), "")
     client("lambda").invoke(FunctionName=function, Payload=json.dumps(event))
@@ -105,11 +84,11 @@ def test_another_function_logs_json_lines(project: Project) -> None:
     assert (line["message"], line["removed"], line["level"]) == ("cleaned up", 3, "INFO")
 
 
-def test_is_deployed_again_without_records_and_deleted(tmp_path: Path) -> None:
-    project = grown_project(tmp_path / "project")
-    url = project.deploy("staging")
-    shutil.rmtree(project.folder / "build")
-    assert project.deploy("staging") == url
-    shutil.rmtree(project.folder / "build")
-    project.make("delete", "staging")
-    assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 0}
+def test_the_package_has_every_module_for_the_architecture_of_lambda(project: Project) -> None:
+    with zipfile.ZipFile(project.package("staging") / "deployment.zip") as package:
+        names = package.namelist()
+        assert {"chalicelib/words.json", "chalicelib/orders.py", "greeting.py"} <= set(names)
+        assert "aarch64" in package.read("fastmath.py").decode()
+        modules = {name.rpartition("/")[2][:-3] for name in names if name.endswith(".py")}
+        compiled = {name.rpartition("/")[2].partition(".")[0] for name in names if "pyc" in name}
+        assert modules == compiled

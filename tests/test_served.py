@@ -1,18 +1,15 @@
-"""Your routes over HTTP: the table in answers.py, by `make run` and in the emulated AWS."""
+"""Your routes over HTTP: the table in answers.py, under `make run` and in the emulated AWS."""
 
 import json
-import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 
 from tests.answers import Answer, answers, check_answer, refusals
-from tests.processes import REPOSITORY, free_port, serving
-from tests.project import Project
+from tests.processes import REPOSITORY
+from tests.project import EMULATED_AWS, MAKE_RUN, Project
 from tests.replies import Reply, send
-
-MAKE_RUN, EMULATED_AWS = "make run", "emulated AWS"
 
 
 class Service(NamedTuple):
@@ -38,12 +35,8 @@ def service(
 ) -> Iterator[Service]:
     """Your app, served."""
     project = Project(tmp_path_factory.mktemp("served") / "project", app=REPOSITORY)
-    if request.param == EMULATED_AWS:
-        yield Service(request.param, project.deploy())
-    else:
-        port = free_port()
-        with serving([sys.executable, "-m", "tools.run", str(port)], port, project.folder):
-            yield Service(request.param, f"http://127.0.0.1:{port}")
+    with project.served(request.param) as url:
+        yield Service(request.param, url)
 
 
 @answers
