@@ -1,24 +1,24 @@
-"""The environment of the tests and of what they start."""
+"""The environment of the tests and of the programs that they start."""
 
 import json
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from tests.processes import REPOSITORY
 
-# What is let through. Anything else might change what is tested or where it writes: with the
-# GIT_DIR of a hook, the tests' own `git add` would change the user's repository.
+# Any other variable might change the tests or the places where they write: with the GIT_DIR of a
+# hook, the tests' own `git add` would change the user's repository.
 KEPT = ("PATH", "LANG", "TERM", "TMPDIR", "PYENV_")
 
 
 def clean_environment(machine: Mapping[str, str], endpoint: str, home: str) -> dict[str, str]:
-    """Return what is kept of the machine's environment, and what makes it safe.
+    """Return the variables that are kept of the machine's environment, and the tests' own.
 
-    That is the emulated AWS at `endpoint` with made-up credentials, an empty folder as `home`, and
-    the variables of your first stage.
+    Those are for the emulated AWS at `endpoint` with made-up credentials, an empty folder as
+    `home`, and your first stage.
     """
     config = json.loads((REPOSITORY / ".chalice" / "config.json").read_text(encoding="utf-8"))
-    stage = next(iter(config["stages"].values()))
     return {
         **{name: value for name, value in machine.items() if name.startswith(KEPT)},
         "HOME": home,
@@ -31,6 +31,11 @@ def clean_environment(machine: Mapping[str, str], endpoint: str, home: str) -> d
         "AWS_EC2_METADATA_DISABLED": "true",
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
-        **config.get("environment_variables", {}),
-        **stage.get("environment_variables", {}),
+        **stage_variables(config),
     }
+
+
+def stage_variables(config: Mapping[str, Any]) -> dict[str, str]:
+    """Return the environment variables of the first stage of `.chalice/config.json`."""
+    stage = next(iter(config["stages"].values()))
+    return {**config.get("environment_variables", {}), **stage.get("environment_variables", {})}

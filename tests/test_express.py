@@ -98,7 +98,7 @@ def answer_of(value: Any, method: str = "GET", **headers: str) -> HTTPResponse:
         (b"", "", BYTES, 'W/"0-2jmj7l5rSw0yVb/vlWAYkK/YBwk"'),
     ],
 )
-def test_what_a_view_returns_is_sent_as_express_sends_it(
+def test_a_return_value_is_sent_as_express_sends_it(
     value: Any, body: str | bytes, content_type: str, etag: str
 ) -> None:
     answer = answer_of(value)
@@ -137,12 +137,12 @@ def test_a_number_is_written_as_javascript_writes_it(number: float, text: str) -
         (Decimal("1.10"), "1.1"),
     ],
 )
-def test_json_is_pythons_where_javascript_has_no_such_thing(value: Any, text: str) -> None:
+def test_json_keeps_python_values_that_javascript_does_not_have(value: Any, text: str) -> None:
     assert answer_of(value).body.decode() == text
 
 
 @pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/json"}])
-def test_what_json_cannot_hold_is_a_500_everywhere(headers: dict[str, Any]) -> None:
+def test_a_value_that_json_cannot_hold_is_a_500(headers: dict[str, Any]) -> None:
     app = app_with(lambda: Response({"day": datetime.date.today()}, headers))
     assert app(proxy_event("/"), None)["statusCode"] == 500
 
@@ -173,7 +173,7 @@ def test_an_error_has_the_body_that_chalice_gives_it(error: type[Exception], sta
         ({"title": "é"}, "application/problem+json", '{"title":"é"}'.encode()),
     ],
 )
-def test_a_response_with_a_content_type_of_its_own_stays_as_it_is(
+def test_a_response_with_its_own_content_type_is_unchanged(
     body: Any, content_type: str, sent: bytes
 ) -> None:
     answer = answer_of(Response(body, {"content-type": content_type}), If_None_Match="*")
@@ -183,34 +183,34 @@ def test_a_response_with_a_content_type_of_its_own_stays_as_it_is(
 
 @pytest.mark.parametrize("status", [204, 304])
 @pytest.mark.parametrize("body", ["", None, "a"])
-def test_a_status_without_a_body_stays_as_it_is(status: int, body: str | None) -> None:
+def test_a_status_without_a_body_is_unchanged(status: int, body: str | None) -> None:
     answer = answer_of(Response(body, {"X-A": "b"}, status))
     assert (answer.status_code, answer.body) == (status, b"")
     assert dict(answer.headers) == {"x-a": "b"}
 
 
-def test_the_etag_of_a_view_stays_and_counts() -> None:
+def test_an_etag_set_by_a_view_is_kept_and_compared() -> None:
     mine = Response("a", {"etag": '"mine"'})
     assert answer_of(mine).headers["etag"] == '"mine"'
     assert answer_of(mine, If_None_Match='"mine"').status_code == 304
     assert answer_of(mine, If_None_Match=entity_tag("a")).status_code == 200
 
 
-def test_the_answer_of_another_middleware_is_finished_too() -> None:
+def test_a_response_from_another_middleware_is_also_completed() -> None:
     app = app_with(lambda: "a")
     app.register_middleware(lambda request, _: Response(request.path, {"ETag": '"its"'}), "http")
     answer = Client(app).http.get("/")
     assert (answer.body, answer.headers) == (b"/", {"Content-Type": HTML, "ETag": '"its"'})
 
 
-def test_headers_that_a_view_hands_out_again_stay_as_they_are() -> None:
+def test_shared_headers_are_not_changed() -> None:
     shared: dict[str, Any] = {"Cache-Control": "max-age=60"}
     assert answer_of(Response("a", shared)).headers["cache-control"] == "max-age=60"
     assert shared == {"Cache-Control": "max-age=60"}
 
 
 @pytest.mark.parametrize("value", ["a", {"a": 1}, b"\xff"])
-def test_304_has_the_headers_of_the_answer_and_no_body(value: Any) -> None:
+def test_304_has_the_headers_of_the_response_and_no_body(value: Any) -> None:
     whole, fresh = answer_of(value), answer_of(value, If_None_Match="*")
     assert (fresh.status_code, fresh.body) == (304, b"")
     assert dict(fresh.headers) == dict(whole.headers)
@@ -228,7 +228,7 @@ def test_304_has_the_headers_of_the_answer_and_no_body(value: Any) -> None:
         ("POST", 200, 200),
     ],
 )
-def test_304_is_for_a_get_that_went_well(method: str, status: int, answered: int) -> None:
+def test_304_is_only_for_a_successful_get_or_head(method: str, status: int, answered: int) -> None:
     answer = answer_of(Response("a", status_code=status), method, If_None_Match="*")
     assert answer.status_code == answered
 
@@ -307,14 +307,14 @@ def test_chalice_local_closes_the_connection_after_head(monkeypatch: pytest.Monk
     assert "connection" not in answer_of("a").headers
 
 
-def test_a_head_of_its_own_is_declared_before_its_get() -> None:
+def test_a_head_route_of_your_own_comes_before_its_get() -> None:
     app = ExpressApp("other", configure_logs=False)
     app.route("/", methods=["HEAD"])(lambda: Response("", {"X-Head": "1"}))
     app.route("/")(lambda: "a")
     assert Client(app).http.head("/").headers == {"X-Head": "1"}
 
 
-def test_routes_of_a_blueprint_are_routes_like_others() -> None:
+def test_a_blueprint_route_behaves_like_any_route() -> None:
     blueprint = Blueprint("other")
     blueprint.route("/a")(lambda: "a")
     app = app_with(lambda: "root")
@@ -343,14 +343,14 @@ def test_a_route_takes_both_get_and_json() -> None:
         ({"methods": ["POST"], "content_types": ["text/plain"]}, 200),
     ],
 )
-def test_a_content_type_matters_to_a_body_only(declared: dict[str, Any], status: int) -> None:
+def test_a_content_type_matters_only_to_a_body(declared: dict[str, Any], status: int) -> None:
     app = app_with(lambda: "a", **declared)
     (method, *_) = declared.get("methods", ["GET"])
     answer = Client(app).http.request(method, "/", headers={"Content-Type": "text/plain"})
     assert answer.status_code == status
 
 
-def test_an_answer_that_is_304_has_the_headers_of_cors() -> None:
+def test_304_has_the_cors_headers() -> None:
     answer = Client(app_with(lambda: "a", cors=True)).http.get("/", headers={"If-None-Match": "*"})
     assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (304, "*")
 
@@ -375,7 +375,7 @@ def test_a_path_parameter_is_decoded_once(encoded: str, decoded: str) -> None:
     assert event["pathParameters"] == {"name": encoded}
 
 
-def test_without_parameters_there_are_none() -> None:
+def test_a_route_without_parameters_has_none() -> None:
     app = app_with(lambda: current_request(app).uri_params)
     assert Client(app).http.get("/").body == b"null"
 
@@ -391,7 +391,7 @@ def test_without_parameters_there_are_none() -> None:
     ],
 )
 @pytest.mark.parametrize("headers", [None, {"Accept": "text/html"}])
-def test_text_is_sent_as_it_is_and_other_bytes_in_base64(
+def test_text_is_sent_unchanged_and_other_bytes_in_base64(
     body: Any, content_type: str, sent: tuple[str, bool], headers: dict[str, str] | None
 ) -> None:
     app = app_with(lambda: Response(body, {"Content-Type": content_type}))
@@ -400,7 +400,7 @@ def test_text_is_sent_as_it_is_and_other_bytes_in_base64(
     assert (answer["body"], answer.get("isBase64Encoded", False)) == sent
 
 
-def test_api_gateway_is_told_to_decode_base64_for_any_client() -> None:
+def test_api_gateway_decodes_base64_for_every_client() -> None:
     binary_types = ExpressApp("other", configure_logs=False).api.binary_types
     assert binary_types == ["*/*"]
 
@@ -435,7 +435,7 @@ header_names = anything | st.sampled_from(["If-None-Match", "Cache-Control", "Ac
     is_base64=st.booleans(),
 )
 @settings(max_examples=30)
-def test_whatever_a_client_sends_gets_a_well_formed_answer(
+def test_any_request_gets_a_well_formed_response(
     method: str,
     name: str,
     headers: dict[str, str] | None,
@@ -466,13 +466,13 @@ def test_whatever_a_client_sends_gets_a_well_formed_answer(
 
 
 @pytest.mark.parametrize("payload", [{}, {"requestContext": {}}])
-def test_an_event_of_no_api_gateway_is_answered_too(payload: dict[str, Any]) -> None:
+def test_an_event_from_elsewhere_also_gets_a_response(payload: dict[str, Any]) -> None:
     answer = app_with(lambda: "a")(payload, None)
     assert answer["statusCode"] == 500
     assert json.loads(answer["body"])["Message"] == "Unknown request."
 
 
-def test_a_middleware_may_answer_an_event_of_no_api_gateway() -> None:
+def test_a_middleware_can_answer_an_event_from_elsewhere() -> None:
     app = app_with(lambda: "a")
     app.register_middleware(lambda *_: Response("kept warm"), "http")
     answer = app({}, None)

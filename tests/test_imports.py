@@ -58,7 +58,7 @@ def missing(folder: Path, path: str, code: str) -> list[tuple[str, int, str]]:
         ("from . import orders", "."),
     ],
 )
-def test_an_import_of_what_is_not_packaged_is_found(tmp_path: Path, code: str, module: str) -> None:
+def test_an_import_that_is_not_packaged_is_reported(tmp_path: Path, code: str, module: str) -> None:
     lines = [number for number, line in enumerate(code.split("\n"), 1) if "import " in line]
     assert missing(tmp_path, "app.py", code) == [("app.py", lines[-1], module)]
 
@@ -89,7 +89,7 @@ def test_an_import_of_what_is_not_packaged_is_found(tmp_path: Path, code: str, m
         "if __name__ == '__main__':\n    import helpers",
     ],
 )
-def test_an_import_that_lambda_can_do_without_or_has_is_not(tmp_path: Path, code: str) -> None:
+def test_an_import_that_lambda_has_or_does_not_need_is_accepted(tmp_path: Path, code: str) -> None:
     assert missing(tmp_path, "app.py", code) == []
 
 
@@ -123,7 +123,7 @@ def test_relative_imports_start_from_the_package(
         (".", "a relative import"),
     ],
 )
-def test_the_advice_fits_what_lies_in_the_project(tmp_path: Path, module: str, says: str) -> None:
+def test_the_advice_fits_the_project(tmp_path: Path, module: str, says: str) -> None:
     for file in ("helpers.py", "templates/a", "vendor/vendored.py", "chalicelib/untracked.py"):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).touch()
@@ -131,7 +131,7 @@ def test_the_advice_fits_what_lies_in_the_project(tmp_path: Path, module: str, s
 
 
 @pytest.mark.parametrize("target", ["package", "deploy"])
-def test_a_package_that_cannot_work_is_not_made(project: Project, target: str) -> None:
+def test_an_app_with_a_missing_import_is_refused(project: Project, target: str) -> None:
     (project.folder / "helpers.py").touch()
     project.append("\ndef view():\n    import helpers\n")
     line = len((project.folder / "app.py").read_text().splitlines())

@@ -47,7 +47,7 @@ def test_installs_once_and_prints_nothing_to_stdout(
     assert capsys.readouterr().out == ""  # `$(make url)` reads it
 
 
-def test_installs_the_rest_when_a_command_needs_it(installations: list[str]) -> None:
+def test_installs_the_development_tools_when_a_command_needs_them(installations: list[str]) -> None:
     for scope in ("run", "dev", "run", "dev"):
         install.main(str(VENV), scope)
     assert installations == ["run", "dev"]
@@ -81,7 +81,7 @@ def make_by_hand(project: Path) -> None:
 
 
 @pytest.mark.parametrize("spoil", [move, remove_python, make_by_hand])
-def test_installs_again_what_cannot_work(
+def test_installs_a_broken_environment_again(
     installations: list[str], spoil: Callable[[Path], None]
 ) -> None:
     install.main(str(VENV), "run")
@@ -92,7 +92,7 @@ def test_installs_again_what_cannot_work(
     assert (VENV / "bin" / "python").exists()
 
 
-def test_a_failure_leaves_what_was_installed(
+def test_a_failed_installation_keeps_the_previous_one(
     installations: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     install.main(str(VENV), "run")
@@ -104,7 +104,7 @@ def test_a_failure_leaves_what_was_installed(
     assert (VENV / "bin" / "python").exists()
 
 
-def test_the_last_installation_is_kept_and_older_ones_are_not(installations: list[str]) -> None:
+def test_only_the_previous_installation_is_kept(installations: list[str]) -> None:
     for text in ("a", "b", "c"):
         last = VENV.resolve()
         Path("requirements.txt").write_text(text)
@@ -115,7 +115,7 @@ def test_the_last_installation_is_kept_and_older_ones_are_not(installations: lis
     }
 
 
-def test_two_makes_install_once_into_the_virtual_environment_only(
+def test_two_makes_install_once_and_only_into_the_virtual_environment(
     project: Project, tmp_path: Path
 ) -> None:
     wheels = tmp_path / "wheels"

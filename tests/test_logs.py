@@ -96,7 +96,7 @@ def test_an_error_is_one_line_with_its_traceback(lines: Lines) -> None:
     assert error["stackTrace"][-2:] == ["ValueError: a secret", "of two lines"]
 
 
-def test_an_error_of_another_middleware_is_a_line_with_ids_too(lines: Lines) -> None:
+def test_an_error_of_another_middleware_has_the_request_ids(lines: Lines) -> None:
     app = app_with(lambda: "a")
     app.register_middleware(fail)
     app(proxy_event("/"), Context())
@@ -121,14 +121,14 @@ def test_an_error_of_another_function_is_one_line(lines: Lines) -> None:
         assert "extendedRequestId" not in line
 
 
-def test_an_answer_of_another_function_passes(lines: Lines) -> None:
+def test_the_result_of_another_function_passes_unchanged(lines: Lines) -> None:
     app = app_with(lambda: "a")
     app.lambda_function(name="double")(lambda event, context: event["number"] * 2)
     assert Client(app).lambda_.invoke("double", {"number": 2}).payload == 4
     assert lines() == []
 
 
-def test_a_thread_that_serves_another_client_has_ids_of_its_own(lines: Lines) -> None:
+def test_another_thread_has_its_own_ids(lines: Lines) -> None:
     app_with(lambda: "a")(proxy_event("/"), Context())
     thread = Thread(target=LIBRARY.info, args=["from a thread"])
     thread.start()
@@ -138,12 +138,12 @@ def test_a_thread_that_serves_another_client_has_ids_of_its_own(lines: Lines) ->
     assert "requestId" not in other
 
 
-def test_an_event_of_no_api_gateway_is_no_request(lines: Lines) -> None:
+def test_an_event_from_elsewhere_is_not_logged_as_a_request(lines: Lines) -> None:
     assert "Unknown request." in app_with(lambda: "a")({}, Context())["body"]
     assert lines() == []
 
 
-def test_what_anybody_logs_is_a_line(lines: Lines) -> None:
+def test_every_log_record_is_a_line(lines: Lines) -> None:
     app = app_with(lambda: "a")
     app.log.info("from the app")
     LIBRARY.info("from a %s", "library")
@@ -198,7 +198,7 @@ def test_a_field_that_json_cannot_hold_is_written_as_text(
     assert (line["message"], line["field"]) == ("a message", logged)
 
 
-def test_arguments_that_do_not_fit_are_shown_beside_the_message(lines: Lines) -> None:
+def test_arguments_that_do_not_fit_are_logged_beside_the_message(lines: Lines) -> None:
     configure_logs()  # without pytest's own handler, which raises
     app = app_with(lambda: LIBRARY.info("%d", "no number"))
     assert app(proxy_event("/"), None)["statusCode"] == 200
@@ -214,7 +214,7 @@ class Unprintable:
         raise RuntimeError
 
 
-def test_nothing_that_is_logged_fails_a_request(
+def test_a_logging_error_does_not_fail_the_request(
     lines: Lines, capsys: pytest.CaptureFixture[str]
 ) -> None:
     configure_logs()  # without pytest's own handler, which raises
@@ -223,7 +223,7 @@ def test_nothing_that_is_logged_fails_a_request(
     assert "Message: 'a message'" in capsys.readouterr().err
 
 
-def test_an_exception_that_is_none_has_no_traceback(lines: Lines) -> None:
+def test_logging_without_an_exception_adds_no_traceback(lines: Lines) -> None:
     LIBRARY.exception("no exception")
     (line,) = lines()
     assert set(line) == {"timestamp", "level", "message", "logger"}
@@ -231,7 +231,7 @@ def test_an_exception_that_is_none_has_no_traceback(lines: Lines) -> None:
 
 @given(st.text(), st.text(), st.text())
 @settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_client_can_neither_break_nor_forge_a_line(
+def test_a_client_cannot_break_or_forge_a_line(
     lines: Lines, header: str, query: str, request_id: str
 ) -> None:
     sent: dict[str, Any] = {
@@ -265,7 +265,7 @@ def test_the_level_is_a_setting(
 
 
 @pytest.mark.parametrize(("level", "logged"), [("DEBUG", ["info"]), ("ERROR", [])])
-def test_what_aws_client_logs_of_its_secrets_stays_out(
+def test_botocore_s_secrets_are_not_logged(
     lines: Lines, monkeypatch: pytest.MonkeyPatch, level: str, logged: list[str]
 ) -> None:
     monkeypatch.setenv("LOG_LEVEL", level)
@@ -276,15 +276,13 @@ def test_what_aws_client_logs_of_its_secrets_stays_out(
 
 
 @pytest.mark.parametrize("level", ["VERBOSE", "10", ""])
-def test_a_level_that_does_not_exist_is_refused(
-    monkeypatch: pytest.MonkeyPatch, level: str
-) -> None:
+def test_an_unknown_level_is_refused(monkeypatch: pytest.MonkeyPatch, level: str) -> None:
     monkeypatch.setenv("LOG_LEVEL", level)
     with pytest.raises(ValueError, match=f"^LOG_LEVEL is '{level}': choose DEBUG, INFO, "):
         configure_logs()
 
 
-def test_without_a_level_it_is_info(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_default_level_is_info(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LOG_LEVEL")
     configure_logs()
     assert logging.getLogger().level == logging.INFO

@@ -47,12 +47,12 @@ def test_make_lists_its_commands() -> None:
 
 @pytest.mark.parametrize("stage", ["x;touch made", "$(shell touch made)", "`touch made`", "'\"&"])
 @pytest.mark.parametrize("target", ["package", "run", "url"])
-def test_a_value_is_never_run(project: Project, target: str, stage: str) -> None:
+def test_a_variable_is_never_executed(project: Project, target: str, stage: str) -> None:
     assert f"STAGE={stage} is not in .chalice/config.json" in project.refusal(target, stage)
     assert not (project.folder / "made").exists()
 
 
-def test_a_value_of_the_environment_is_never_run(project: Project) -> None:
+def test_a_variable_of_the_environment_is_never_executed(project: Project) -> None:
     stage = "$(shell touch made)`touch made`;touch made"
     assert environment_of(project, STAGE=stage)["STAGE"] == stage
     assert not (project.folder / "made").exists()
@@ -64,7 +64,7 @@ def test_a_folder_may_have_any_name(tmp_path: Path) -> None:
     assert not list(tmp_path.glob("**/made"))
 
 
-def test_only_the_emulated_aws_is_in_its_environment(project: Project) -> None:
+def test_a_program_sees_only_the_emulated_aws(project: Project) -> None:
     real = dict.fromkeys(MADE_UP, "real") | {
         "AWS_PROFILE": "real",
         "AWS_SESSION_TOKEN": "real",
@@ -85,17 +85,17 @@ def test_only_the_emulated_aws_is_in_its_environment(project: Project) -> None:
     }
 
 
-def test_aws_itself_is_what_the_environment_says(project: Project) -> None:
+def test_without_the_emulated_aws_the_environment_passes_through(project: Project) -> None:
     assert environment_of(project, AWS_PROFILE="mine")["AWS_PROFILE"] == "mine"
 
 
-def test_what_moves_pythons_files_is_removed(project: Project) -> None:
+def test_variables_that_move_python_s_files_are_removed(project: Project) -> None:
     moved = {"PYTHONPATH": "x", "PIP_TARGET": "x", "PIP_USER": "1", "PIP_DRY_RUN": "1"}
     assert not environment_of(project, **moved).keys() & moved.keys()
 
 
 @pytest.mark.xdist_group("emulated AWS")
-def test_nothing_but_the_emulated_aws_is_reached(project: Project, tmp_path: Path) -> None:
+def test_only_the_emulated_aws_is_contacted(project: Project, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as elsewhere:
         url = f"http://127.0.0.1:{elsewhere.getsockname()[1]}"
         config = tmp_path / ".aws" / "config"
@@ -116,7 +116,7 @@ def test_nothing_but_the_emulated_aws_is_reached(project: Project, tmp_path: Pat
         assert not select.select([elsewhere], [], [], 0)[0]
 
 
-def test_another_aws_is_refused(project: Project) -> None:
+def test_an_unknown_aws_is_refused(project: Project) -> None:
     done = subprocess.run(
         ["make", "url", "AWS=local"], cwd=project.folder, capture_output=True, text=True
     )
@@ -133,7 +133,7 @@ def test_format_puts_the_code_into_its_style(project: Project) -> None:
     assert (project.folder / "app.py").read_text() == "import os\nimport sys\n\nprint(sys, os)\n"
 
 
-def test_lint_reads_your_code_and_no_other(project: Project) -> None:
+def test_lint_reads_only_your_code(project: Project) -> None:
     for name in ("pyproject.toml", ".gitignore"):
         shutil.copy(REPOSITORY / name, project.folder)
     for folder in ("tools", "emulated", "chalicelib"):
@@ -150,7 +150,7 @@ def test_lint_reads_your_code_and_no_other(project: Project) -> None:
     )
 
 
-def test_clean_removes_what_was_built(project: Project) -> None:
+def test_clean_removes_builds_and_keeps_records(project: Project) -> None:
     for name in ("build/dev", ".venv/3.11", ".mypy_cache", ".chalice/deployed"):
         (project.folder / name).mkdir(parents=True)
     project.make("clean")
