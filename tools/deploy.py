@@ -103,9 +103,9 @@ def main(command: str, stage_name: str) -> None:
         session = Session()
         emulator = emulator_of(session)
         os.environ["AWS_ENDPOINT_URL"] = emulator  # also for `tools.package`
-        # Is AWS there? botocore would try for a minute.
-        once = ClientConfig(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
-        session.create_client("sts", config=once).get_caller_identity()
+        # Does AWS respond? With its own settings, botocore would try for a minute.
+        quick = ClientConfig(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
+        session.create_client("sts", config=quick).get_caller_identity()
         records = PROJECT / ("build/emulated" if emulator else ".chalice/deployed")
         record = records / f"{stage_name}.json"
         stage = StageInAws(config, session, deleting=command == "delete")

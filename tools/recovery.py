@@ -115,10 +115,10 @@ class StageInAws:
         """Yield the roles that Chalice created, not those that `iam_role_arn` names."""
         roles: dict[str, str] = {}
         for name, function in self.functions.items():
-            given = self.config.scope(self.config.chalice_stage, name).iam_role_arn
+            configured = self.config.scope(self.config.chalice_stage, name).iam_role_arn
             role = function["Role"].rpartition("/")[2]
             names = {self.name: "default-role", f"{self.name}-{name}": f"{name}_role"}
-            if role in names and function["Role"] != given:
+            if role in names and function["Role"] != configured:
                 roles[role] = names[role]
         if self.deleting:  # an interrupted deploy may have created only the role
             roles |= roles_of_app(self.config.chalice_stage)
