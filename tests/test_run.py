@@ -36,7 +36,7 @@ def make_run(project: Project, stage: str = "dev", shell: str = "") -> Iterator[
     def answer() -> str:
         try:
             return requests.get(f"http://127.0.0.1:{port}/", timeout=10).text
-        except requests.ConnectionError:
+        except requests.RequestException:  # the server restarts
             return ""
 
     with serving(script, port, project.folder) as make:
