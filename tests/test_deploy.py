@@ -4,11 +4,12 @@ import base64
 import fcntl
 import hashlib
 import json
+import logging
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from fnmatch import fnmatch
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -154,7 +155,7 @@ Refusal = Callable[..., str]
 @pytest.fixture
 def refusal(
     project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Refusal:
+) -> Iterator[Refusal]:
     """Returns the line with which a command exits; it takes a command, a stage and variables."""
     for module in ("deploy", "lock", "package", "recovery", "settings"):
         monkeypatch.setattr(f"tools.{module}.PROJECT", project.folder)
@@ -169,7 +170,9 @@ def refusal(
         assert (capsys.readouterr().out, line.count("\n")) == ("", 0)
         return line
 
-    return refusal_of
+    logging.disable()  # an app that another test has imported logs to standard output
+    yield refusal_of
+    logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize(
@@ -220,7 +223,7 @@ def test_a_server_that_is_not_aws_is_named(refusal: Refusal, body: str) -> None:
             pass
 
     with HTTPServer(("127.0.0.1", 0), Server) as server:
-        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         message = refusal("deploy", AWS_ENDPOINT_URL=url)
         server.shutdown()
