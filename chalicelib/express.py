@@ -1,6 +1,7 @@
 """Make a Chalice app respond as an Express app does."""
 
 import os
+import sys
 from base64 import b64encode
 from collections.abc import Callable
 from copy import copy
@@ -33,6 +34,26 @@ class ExpressApp(Chalice):
         # one of a list of types, and a browser's does not: https://docs.aws.amazon.com/apigateway/
         # latest/developerguide/lambda-proxy-binary-media.html
         self.api.binary_types = ["*/*"]
+
+    def _register_handler(
+        self,
+        handler_type: str,
+        name: str,
+        user_handler: Any,
+        wrapped_handler: Any,
+        kwargs: Any,
+        options: Any = None,
+    ) -> None:
+        """Let Lambda start a function of a blueprint from app.py, as it starts the others.
+
+        Chalice names the blueprint's own module, which has no log and no middleware.
+        """
+        if options and handler_type != "route" and "app" in sys.modules:
+            setattr(sys.modules["app"], user_handler.__name__, wrapped_handler)
+            options = {**options, "module_name": "app"}
+        super()._register_handler(
+            handler_type, name, user_handler, wrapped_handler, kwargs, options
+        )
 
     def _register_route(self, name: str, user_handler: Any, kwargs: Any, **options: Any) -> None:
         """Declare HEAD with each GET, and accept any Content-Type if requests have no body.

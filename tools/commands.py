@@ -15,7 +15,7 @@ from chalice.utils import OSUtils
 from click import Abort
 
 from tools.aws import explain
-from tools.settings import APP
+from tools.settings import APP, PROJECT
 
 # Errors that tell users what is wrong come from these packages, or Python raises them for bad
 # values and files.
@@ -62,7 +62,10 @@ class Factory(CLIFactory):
     def load_chalice_app(self, *arguments: Any, **options: Any) -> Any:
         """Import the app as Lambda does: with its stage's variables, and vendor/ at the top."""
         folder = Path(self.project_dir)
-        sys.path.append(str(folder / "native"))  # before vendor/, which may be for Lambda only
+        # Without the project's own folder, and with packages for this machine before vendor/, which
+        # may be for Lambda only.
+        sys.path[:] = [path for path in sys.path if path not in ("", str(PROJECT))]
+        sys.path.append(str(folder / "native"))
         try:
             return super().load_chalice_app(*arguments, **options)
         except (Exception, SystemExit) as error:

@@ -140,9 +140,14 @@ class StageInAws:
                 yield resource("lambda_layer", name, layer_version_arn=version["LayerVersionArn"])
 
     def event_sources(self, name: str, arn: str) -> Iterator[Resource]:
-        """Yield the queues and the streams that a function reads."""
+        """Yield the queues and the streams that a function reads, the newest of a kind first.
+
+        Older ones are left of an interrupted deploy. Chalice deletes them, since no app has them.
+        """
         key = "EventSourceMappings"
-        for found in find_all(self.aws_lambda, "list_event_source_mappings", key, FunctionName=arn):
+        mappings = find_all(self.aws_lambda, "list_event_source_mappings", key, FunctionName=arn)
+        names = set[str]()
+        for found in sorted(mappings, key=lambda mapping: mapping["LastModified"], reverse=True):
             source = found["EventSourceArn"]
             service = source.split(":")[2]
             if service in EVENT_SOURCES and found["State"] != "Deleting":
@@ -153,7 +158,11 @@ class StageInAws:
                     "event_uuid": found["UUID"],
                     "lambda_arn": arn,
                 }
-                yield resource(f"{service}_event", f"{name}-{service}-event-source", **values)
+                source_name = f"{name}-{service}-event-source"
+                if source_name in names:
+                    source_name += f"-{found['UUID']}"
+                names.add(source_name)
+                yield resource(f"{service}_event", source_name, **values)
 
     def triggers(self, name: str, arn: str) -> Iterator[Resource]:
         """Yield the rules, buckets and topics that may call a function, according to its policy."""

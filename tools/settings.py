@@ -22,7 +22,9 @@ def read_json(path: Path) -> dict[str, Any]:
     """Return the content of a JSON file of the project; exits with one line if it is unreadable."""
     name = path.relative_to(PROJECT)
     try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(content, dict):
+            raise ValueError("it must hold an object")
         return content
     except OSError as error:
         sys.exit(f"{name} cannot be read: {error.strerror}")

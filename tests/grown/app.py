@@ -2,7 +2,6 @@
 
 import fastmath
 from chalice import BadRequestError, Response
-from chalice.app import CloudWatchEvent
 from chalicelib.orders import orders
 
 from chalicelib.express import ExpressApp, like_express
@@ -28,9 +27,3 @@ def double() -> Response:
 def echo() -> Response:
     """Answer with the bytes that came."""
     return Response(app.current_request.raw_body, {"Content-Type": "image/webp"})
-
-
-@app.schedule("rate(1 hour)")
-def clean_up(event: CloudWatchEvent) -> None:
-    """Do something beside answering requests."""
-    app.log.info("cleaned up", extra={"removed": 3})

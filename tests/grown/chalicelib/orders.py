@@ -5,6 +5,7 @@ from pathlib import Path
 
 import greeting
 from chalice import Blueprint
+from chalice.app import CloudWatchEvent
 
 orders = Blueprint(__name__)
 WORDS = json.loads((Path(__file__).parent / "words.json").read_text(encoding="utf-8"))
@@ -14,3 +15,9 @@ WORDS = json.loads((Path(__file__).parent / "words.json").read_text(encoding="ut
 def order(name: str) -> dict[str, str]:
     """Answer with JSON."""
     return {"text": greeting.greet(WORDS["hello"], name)}
+
+
+@orders.schedule("rate(1 hour)")
+def clean_up(event: CloudWatchEvent) -> None:
+    """Do something other than respond to requests."""
+    orders.log.info("cleaned up", extra={"removed": 3})
