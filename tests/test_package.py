@@ -246,6 +246,12 @@ def test_an_error_in_the_settings_file_is_reported_with_its_line(project: Projec
     assert "line 3" in refusal
 
 
+def test_a_settings_file_without_an_object_is_refused(project: Project) -> None:
+    (project.folder / ".chalice" / "config.json").write_text("[]")
+    message = ".chalice/config.json is not valid JSON: it must hold an object\n"
+    assert project.refusal("package") == message
+
+
 def test_settings_without_stages_are_refused(project: Project) -> None:
     project.change('"stages"', '"no stages"', ".chalice/config.json")
     message = 'STAGE=dev is not in .chalice/config.json: add it to "stages" there.\n'
