@@ -32,9 +32,8 @@ def configure_logs() -> None:
     level = logging.getLevelName(name.upper())
     if not isinstance(level, int):
         raise ValueError(f"LOG_LEVEL is {name!r}: choose DEBUG, INFO, WARNING, ERROR or CRITICAL.")
-    logging.basicConfig(
-        level=level, handlers=[JsonLines()], force=True
-    )  # replaces Lambda's own handler
+    # This replaces Lambda's own handler.
+    logging.basicConfig(level=level, handlers=[JsonLines()], force=True)
     logging.captureWarnings(True)
     # At DEBUG, the AWS SDK (botocore) logs signatures and tokens.
     logging.getLogger("botocore").setLevel(max(level, logging.INFO))

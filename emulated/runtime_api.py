@@ -65,9 +65,8 @@ def runtime_api(function: Function) -> ThreadingHTTPServer:
             )
             self.send_header("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + 10_000))
             self.send_header("Lambda-Runtime-Invoked-Function-Arn", ARN)
-            self.send_header(
-                "Content-Type", "application/json"
-            )  # without it AWS's runtime client crashes
+            # Without a Content-Type, AWS's runtime client crashes.
+            self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(event)))
             self.end_headers()
             self.wfile.write(event)

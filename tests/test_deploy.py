@@ -225,8 +225,10 @@ def test_a_server_that_is_not_aws_is_named(refusal: Refusal, body: str) -> None:
     with HTTPServer(("127.0.0.1", 0), Server) as server:
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
-        message = refusal("deploy", AWS_ENDPOINT_URL=url)
-        server.shutdown()
+        try:
+            message = refusal("deploy", AWS_ENDPOINT_URL=url)
+        finally:  # its thread would go on, with a closed socket
+            server.shutdown()
     assert message == f"{url} does not respond like AWS: is it another server?"
 
 

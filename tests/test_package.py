@@ -213,9 +213,11 @@ def test_bytecode_of_another_source_or_python_does_not_run(
         ("def view(:", "SyntaxError: invalid syntax"),
         ("app.route('/')(index)", "ValueError: Duplicate method: 'GET'"),
         ("import sys; sys.exit('no')", "SystemExit: no"),
+        ("__import__('helpers')", "ModuleNotFoundError: No module named 'helpers'"),
     ],
 )
 def test_an_app_that_cannot_start_is_not_packaged(project: Project, code: str, reason: str) -> None:
+    (project.folder / "helpers.py").touch()  # next to app.py: it is not packaged
     project.append(f"\n{code}\n")
     line = len((project.folder / "app.py").read_text().splitlines())
     refusal = project.refusal("package")

@@ -221,3 +221,18 @@ def test_a_record_of_an_older_name_is_kept(project: Project) -> None:
     message = "build/emulated/dev.json is about older-name-dev, a previous name of the app: run"
     assert project.refusal("deploy").startswith(message)
     assert json.loads(record.read_text()) == content
+
+
+def test_an_interrupted_change_of_a_queue_leaves_the_new_one(project: Project) -> None:
+    old, new = (f"{project.name}-{name}" for name in ("old", "new"))
+    for name in (old, new):
+        client("sqs").create_queue(QueueName=name)
+    project.append(QUEUE.replace("NAME", old))
+    project.deploy()
+    function = f"{project.name}-dev-queue_reader"
+    arn = f"arn:aws:sqs:us-east-1:000000000000:{new}"
+    client("lambda").create_event_source_mapping(FunctionName=function, EventSourceArn=arn)
+    project.change(old, new)
+    project.deploy()
+    left = client("lambda").list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+    assert [mapping["EventSourceArn"] for mapping in left] == [arn]

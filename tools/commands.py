@@ -64,7 +64,8 @@ class Factory(CLIFactory):
         folder = Path(self.project_dir)
         # Without the project's own folder, and with packages for this machine before vendor/, which
         # may be for Lambda only.
-        sys.path[:] = [path for path in sys.path if path not in ("", str(PROJECT))]
+        project = [path for path in sys.path if path in ("", str(PROJECT))]
+        sys.path[:] = [path for path in sys.path if path not in project]
         sys.path.append(str(folder / "native"))
         try:
             return super().load_chalice_app(*arguments, **options)
@@ -79,6 +80,8 @@ class Factory(CLIFactory):
             ]
             reason = " ".join(f"{type(cause).__name__}: {cause}".split())
             sys.exit(f"The app cannot be imported: {''.join(places)}{reason}")
+        finally:
+            sys.path += project
 
 
 def run_chalice(project: Path, command: str, stage: str, *arguments: str) -> None:

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from tools.lifetime import end_with_parent
+from tools.requirements import REQUIREMENTS, has_packages
 
 # Running and deploying need only these. All of requirements-dev.txt takes five times as long to
 # install.
@@ -30,10 +31,8 @@ def wanted(venv: Path) -> str:
 
 def installed(venv: Path) -> tuple[str, str]:
     """Return the scope ("run" or "dev") of an installation, and its folder and requirements."""
-    record = venv / "installed"
-    if not (
-        record.exists() and (venv / "bin" / "python").exists()
-    ):  # Python may have been uninstalled
+    record, python = venv / "installed", venv / "bin" / "python"
+    if not (record.exists() and python.exists()):  # Python may have been uninstalled
         return "", ""
     scope, _, source = record.read_text("utf-8").partition("\n")
     return scope, source
@@ -51,10 +50,9 @@ def install(folder: Path, scope: str) -> None:
     constraints = "requirements-dev.txt"
     packages = ["-r", constraints] if scope == "dev" else ["-c", constraints, *TO_RUN]
     commands = [[*create, str(folder)], [*pip, *packages]]
-    lines = Path("requirements.txt").read_text("utf-8").splitlines()
-    if any(line.strip() and not line.startswith("#") for line in lines):
+    if has_packages(Path(REQUIREMENTS)):
         # The app's own packages come last: where versions differ, Lambda's version wins.
-        commands.append([*pip, "-r", "requirements.txt"])
+        commands.append([*pip, "-r", REQUIREMENTS])
     for command in commands:
         subprocess.run(command, check=True)
     check = [python, "-c", f"import {', '.join(TO_RUN)}"]

@@ -10,6 +10,11 @@ from pathlib import Path
 REQUIREMENTS = "requirements.txt"
 
 
+def has_packages(requirements: Path) -> bool:
+    """Tell whether a requirements file has more than comments."""
+    return bool(re.search(rb"^\s*[^\s#]", requirements.read_bytes(), re.MULTILINE))
+
+
 def platform_options(architecture: str) -> list[str]:
     """Return pip's options for wheels that Lambda can load (PEP 600).
 
@@ -75,7 +80,7 @@ def add_requirements(project: Path, staged: Path, architecture: str | None) -> N
     unpacked into `staged`/native, so that Chalice can import the app.
     """
     path = project / REQUIREMENTS
-    if not (path.exists() and re.search(rb"^\s*[^\s#]", path.read_bytes(), re.MULTILINE)):
+    if not (path.exists() and has_packages(path)):
         return
     built, fetched = staged / "wheels", staged / "wheels-for-lambda"
     pip(project, "this machine", "wheel", f"--wheel-dir={built}")
