@@ -1,4 +1,4 @@
-"""The routes: which path answers what."""
+"""The routes of the service."""
 
 from chalicelib.express import ExpressApp, like_express
 from chalicelib.logs import configure_logs, log_invocation

@@ -1,7 +1,7 @@
-"""What the service answers, wherever it runs: what the Express app that it replaces answers.
+"""The service's answers, which are those of the Express app that it replaces.
 
-Add a line for each route of yours. `test_app.py` drives the table in process, `test_served.py` over
-HTTP, as `make run` serves it and as the emulated AWS does once it is deployed.
+Add a line for each of your routes. `test_app.py` uses the table in process, and `test_served.py`
+over HTTP, under `make run` and in the emulated AWS.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ import pytest
 
 
 class Answer(NamedTuple):
-    """What must be in an answer."""
+    """An expected answer."""
 
     body: bytes
     etag: str
@@ -20,7 +20,7 @@ class Answer(NamedTuple):
     content_type: str = "text/html; charset=utf-8"
 
     def not_modified(self) -> "Answer":
-        """Return the answer to a client whose copy is still good."""
+        """Return the 304 for this answer."""
         return self._replace(status=304, body=b"")
 
 
@@ -45,7 +45,7 @@ ANSWERS: list[tuple[str, dict[str, str], Answer]] = [
     ("GET /test", {"If-None-Match": TEST.etag, "Cache-Control": "no-cache"}, TEST),
 ]
 
-# What no route answers. API Gateway answers 403 itself and does not call Lambda.
+# Requests that match no route. API Gateway answers 403 without calling Lambda.
 REFUSALS = [
     "GET /nothing",
     "GET /test/more",
@@ -70,7 +70,7 @@ def check_answer(
     headers: Mapping[str, str] | Message,
     body: bytes,
 ) -> None:
-    """Compare what came with `answer`; the names in `headers` must be case-insensitive.
+    """Compare a response with `answer`; the names in `headers` must be case-insensitive.
 
     The body of an answer to HEAD is not compared: API Gateway drops it, other servers do not.
     """

@@ -1,4 +1,4 @@
-"""What every test stands on: a clean environment, and an emulated AWS that starts on demand."""
+"""A clean environment for all tests, and an emulated AWS that starts on demand."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ emulated_aws: EmulatedAws | None = None
 shown_lines: list[str] = []
 
 
-if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit all of this
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers inherit this
     emulated_aws = EmulatedAws()
     home = tempfile.mkdtemp(prefix="hello-chalice-home-")
     environment = clean_environment(dict(os.environ), emulated_aws.url, home)
@@ -40,18 +40,18 @@ def pytest_unconfigure() -> None:
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Keep what a test wants to show, `record_property("shown", ...)`."""
+    """Collect the lines that tests record with `record_property("shown", ...)`."""
     if report.when == "call":
         shown_lines.extend(str(value) for name, value in report.user_properties if name == "shown")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Show it."""
+    """Print them."""
     for line in shown_lines:
         terminalreporter.write_line(line)
 
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    """A project around the tests' own app."""
+    """A project around the sample app."""
     return Project(tmp_path / "project")

@@ -1,4 +1,4 @@
-"""Servers that tests start, and always end."""
+"""Servers that tests start and always stop."""
 
 import os
 import signal
@@ -17,14 +17,14 @@ REPOSITORY = Path(__file__).parent.parent
 
 
 def free_port() -> int:
-    """Return a port on which nobody listens."""
+    """Return a port that nothing listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    """Return once `condition` holds; fail when it does not within `seconds`."""
+    """Return once `condition` holds; fail if it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"the condition did not hold within {seconds} s"
@@ -38,7 +38,7 @@ def is_listening(port: int) -> bool:
 
 
 def end(process: "subprocess.Popen[bytes]") -> None:
-    """End a process as Ctrl-C does, or by force after ten seconds."""
+    """Stop a process with Ctrl-C, or by force after ten seconds."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
     try:
@@ -52,7 +52,7 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 def serving(
     command: list[str], port: int, folder: Path = REPOSITORY, **environment: str
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a server in `folder` from when it listens on `port` to the end of the block."""
+    """Run a server in `folder` until the block ends, which starts when it listens on `port`."""
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
             command,
@@ -74,8 +74,8 @@ def serving(
 class EmulatedAws:
     """An emulated AWS that starts when the first request arrives.
 
-    The socket listens from the beginning. A connection waits there until the server, once it has
-    started, takes the socket over: the socket activation of systemd and inetd.
+    Its socket listens from the beginning. The first connection waits until the server has started
+    and takes the socket over, as in systemd's socket activation.
     """
 
     def __init__(self) -> None:
@@ -97,10 +97,10 @@ class EmulatedAws:
             stdout=self.output,
             stderr=subprocess.STDOUT,
         )
-        self.listener.close()  # from here on, a server that has died refuses connections
+        self.listener.close()  # from now on, a dead server refuses connections
 
     def stop(self) -> None:
-        """End the server, and show what it printed if it failed."""
+        """Stop the server. If it failed, print its output."""
         if self.process:
             failed = self.process.poll() is not None
             end(self.process)

@@ -1,4 +1,4 @@
-"""A project in a folder of its own, that a test runs, packages and deploys to the emulated AWS."""
+"""A temporary project that a test runs, packages and deploys to the emulated AWS."""
 
 import copy
 import json
@@ -21,7 +21,7 @@ from tests.processes import REPOSITORY, free_port, serving
 from tools.settings import DEFAULTS
 
 SAMPLE = REPOSITORY / "tests" / "sample"
-# What a project needs of the repository beside its own app
+# The files that a project needs in addition to its app
 MACHINERY = (
     "Makefile",
     "emulated",
@@ -38,13 +38,13 @@ NO_CACHES = shutil.ignore_patterns("__pycache__", "deployed", "deployments")
 
 
 class Project:
-    """A folder with an app and the repository's tools; the commands that are run in it."""
+    """A project folder, and the commands to run in it."""
 
     def __init__(self, folder: Path, app: Path = SAMPLE) -> None:
-        """Copy the files to `folder`, and give the app in it a name that nothing else has."""
+        """Copy the files to `folder`, and give the app a unique name."""
         self.folder = folder
         self.environment = dict(os.environ)
-        self.venv = Path(sys.prefix)  # as it is: make does not install anything into it
+        self.venv = Path(sys.prefix)  # make installs nothing into it
         for name in MACHINERY:
             copy_files(REPOSITORY / name, folder / name)
         for name in ("app.py", "chalicelib", ".chalice", "requirements.txt", "vendor"):
@@ -106,7 +106,7 @@ class Project:
         return self.run(*self.make_command(target, stage), **environment)
 
     def refusal(self, target: str, stage: str = "dev", **environment: str) -> str:
-        """Run a target that must fail; return what it says, without make's own last line."""
+        """Run a target that must fail; return its message without make's own last line."""
         done = subprocess.run(
             self.make_command(target, stage),
             cwd=self.folder,
@@ -126,7 +126,7 @@ class Project:
         return self.run(CHALICE, *arguments, **options)
 
     def deploy(self, stage: str = "dev") -> str:
-        """Deploy; return the address, with no slash at its end."""
+        """Deploy; return the URL without a slash at its end."""
         return self.make("deploy", stage).split()[-1].rstrip("/")
 
     @contextmanager
@@ -146,12 +146,12 @@ class Project:
         return Config(stage, config_from_disk=config, default_params=DEFAULTS)
 
     def package(self, stage: str = "dev") -> Path:
-        """Package for AWS itself; return the folder of what that makes."""
+        """Package for AWS itself; return the folder of the package."""
         self.run(*self.make_command("package", stage, aws=""), AWS_ENDPOINT_URL="")
         return self.folder / "build"
 
     def left_in_aws(self) -> dict[str, int]:
-        """Return how many APIs, functions and roles AWS has of this project."""
+        """Return how many APIs, functions and roles of this project are in AWS."""
         apis = client("apigateway").get_rest_apis(limit=500)["items"]
         functions = client("lambda").get_paginator("list_functions").paginate().build_full_result()
         roles = client("iam").get_paginator("list_roles").paginate().build_full_result()
@@ -173,12 +173,12 @@ def copy_files(source: Path, target: Path) -> None:
 
 
 def git(folder: Path, *arguments: str) -> None:
-    """Run git, which must succeed, as somebody."""
+    """Run git, which must succeed, with a made-up identity."""
     somebody = ("-c", "user.name=n", "-c", "user.email=e", "-c", "protocol.file.allow=always")
     subprocess.run(["git", *somebody, *arguments], cwd=folder, check=True, capture_output=True)
 
 
-SESSION = Session()  # which reads each service's model once
+SESSION = Session()  # it reads each service's model only once
 
 
 @cache

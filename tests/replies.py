@@ -1,4 +1,4 @@
-"""Requests over HTTP as tests write them; most clients would normalise the path."""
+"""Raw HTTP requests: most clients would normalize the path."""
 
 import http.client
 from email.message import Message
@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 
 class Reply(NamedTuple):
-    """What a server sends."""
+    """A server's response."""
 
     status: int
     headers: Message
