@@ -22,10 +22,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import report
-from emulated.events import proxy_event
-from emulated.lambda_environment import lambda_python
-from emulated.runtime_api import Function, booted
-from tools.package import PROJECT, add_bytecode
+from chalicekit.runtime.events import proxy_event
+from chalicekit.runtime.environment import lambda_python
+from chalicekit.runtime.api import Function, booted
+from chalicekit.build.files import PROJECT, add_bytecode
 
 PEERS = Path(__file__).parent / "peers"
 ROUNDS, INVOCATIONS = 30, 200
@@ -161,7 +161,7 @@ def set_up(folder: Path) -> list[Candidate]:
     bare = chalice_package(shutil.copytree(PEERS / "chalice", folder / "bare"))
     add(report.BARE, with_bytecode(bare), *client, "app.app")
 
-    run(sys.executable, "-m", "tools.package", "prod", folder)
+    run(sys.executable, "-m", "chalicekit.build.files", "prod", folder)
     add(report.OURS, unpacked(folder / "deployment.zip"), *client, "app.app")
 
     staged, bytecode = PROJECT / "build" / "prod", shutil.ignore_patterns("__pycache__")

@@ -12,7 +12,7 @@ import pytest
 from tests.environment import clean_environment
 from tests.processes import EmulatedAws
 from tests.project import Project
-from tools.lifetime import end_with_parent
+from chalicekit.lifetime import end_with_parent
 
 hypothesis.settings.register_profile("any machine", deadline=None, database=None)
 hypothesis.settings.load_profile("any machine")

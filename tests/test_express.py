@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chalicelib.express import ExpressApp, entity_tag, like_express
-from emulated.events import proxy_event
+from chalicekit.runtime.events import proxy_event
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json; charset=utf-8"

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from chalicelib.express import ExpressApp
 from chalicelib.logs import configure_logs, log_invocation, thread_state
-from emulated.events import proxy_event
+from chalicekit.runtime.events import proxy_event
 
 Lines = Callable[[], list[dict[str, Any]]]
 LIBRARY = logging.getLogger("a.library")

@@ -1,0 +1,1 @@
+"""Run, check, package and deploy AWS Chalice apps, with an emulated AWS."""

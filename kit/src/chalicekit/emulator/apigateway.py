@@ -1,0 +1,260 @@
+"""Make MiniStack's API Gateway behave as AWS's for `chalice deploy` and for clients.
+
+This is for MiniStack 1.5.33 and depends on its internals. It follows AWS's documentation and
+responses that others have recorded on AWS; it was not compared with AWS itself.
+
+Differences from AWS:
+
+- A function gets the names of headers in lower case, and a header that is sent twice as one.
+- Responses are not compressed, whatever `minimum_compression_size` is.
+- AWS's limits do not apply: the size of requests and responses, and 29 seconds.
+
+Behaviour that is not known of AWS, and how it is here:
+
+- A response to HEAD has the Content-Length of the response to GET.
+- A preflight response has the body `{}`.
+- The path of a route is not decoded: `/t%65st` is an unknown path.
+- The gateway response for an `Authorization` header on an unknown path is DEFAULT_4XX.
+
+A redirect to `/test` leaves the stage, as on AWS: it must be to `/dev/test`.
+"""
+
+import json
+import re
+import secrets
+from base64 import b64decode, b64encode
+from collections import defaultdict
+from contextlib import suppress
+from itertools import chain
+from typing import Any
+from urllib.parse import urlsplit
+from uuid import UUID
+
+from ministack import app
+from ministack.services import apigateway_v1 as apigateway
+
+from chalicekit.runtime.events import proxy_event
+
+Response = tuple[int, dict[str, Any], bytes]
+
+JSON: dict[str, Any] = {"content-type": "application/json"}
+RESPONSE_FIELDS = {"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}
+RENAMED = {"connection", "content-length", "date", "server"}
+NOT_FORWARDED = {"connection", "content-length", "expect", "transfer-encoding", "upgrade"}
+
+# MiniStack's own functions, which the functions below call
+handle_request = apigateway.handle_request
+import_rest_api = apigateway._import_rest_api
+import_operation = apigateway._import_operation
+execute_in_scope = apigateway._execute_in_scope
+handle_execute_api_request = app._handle_execute_api_request
+
+
+def patch_apigateway() -> None:
+    """Replace MiniStack's functions with those below."""
+    apigateway.handle_request = control_plane
+    apigateway._import_rest_api = import_api
+    apigateway._import_operation = import_method
+    apigateway._execute_in_scope = execute
+    apigateway._invoke_lambda_proxy_v1 = invoke_function
+    app._handle_execute_api_request = data_plane
+
+
+async def control_plane(
+    method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
+) -> Response:
+    """Respond to a call of API Gateway's own API, as `chalice deploy` sends them.
+
+    MiniStack lacks ImportRestApi, PutRestApi and UpdateDomainName (which changes nothing here), and
+    its UpdateRestApi cannot remove the minimum compression size:
+    docs.aws.amazon.com/apigateway/latest/api.
+    """
+    match method, path.strip("/").split("/"):
+        case "POST", ["restapis"] if "mode" in query:
+            api_id = import_api(json.loads(body))
+        case "PUT", ["restapis", api_id] if api_id in apigateway._rest_apis:
+            resources = apigateway._resources[api_id]
+            root = next(resource for resource in resources.values() if resource["path"] == "/")
+            apigateway._resources[api_id] = {root["id"]: root | {"resourceMethods": {}}}
+            apigateway._authorizers_v1[api_id] = {}
+            import_definition(api_id, json.loads(body))
+        case "PATCH", ["restapis", api_id] if api_id in apigateway._rest_apis:
+            await handle_request(method, path, headers, body, query)
+            api = apigateway._rest_apis[api_id]
+            api["minimumCompressionSize"] = api["minimumCompressionSize"] or None
+        case "PATCH", ["domainnames", _]:
+            return await control_plane("GET", path, headers, b"", query)
+        case _:
+            response: Response = await handle_request(method, path, headers, body, query)
+            return response
+    _, headers, body = apigateway._get_rest_api(api_id)
+    return 201 if method == "POST" else 200, headers, body
+
+
+def import_api(definition: dict[str, Any], settings: dict[str, Any] | None = None) -> str:
+    """Create an API from its definition in Swagger; return its id."""
+    api_id: str = import_rest_api({"info": definition.get("info")}, settings)
+    import_definition(api_id, definition)
+    return api_id
+
+
+def import_definition(api_id: str, definition: dict[str, Any]) -> None:
+    """Add the content of a definition in Swagger to an API without methods."""
+    authorizers = apigateway._import_security_schemes(api_id, definition)
+    for path, methods in definition["paths"].items():
+        apigateway._import_path_item(api_id, path, methods, authorizers, definition.get("security"))
+    if types := definition.get("x-amazon-apigateway-binary-media-types"):
+        apigateway._rest_apis[api_id]["binaryMediaTypes"] = types
+    for kind, response in definition.get("x-amazon-apigateway-gateway-responses", {}).items():
+        apigateway._put_gateway_response(api_id, kind, response)
+
+
+def import_method(
+    api_id: str, resource_id: str, method: str, operation: dict[str, Any], *security: Any
+) -> None:
+    """Import a method and its integration responses, for example the headers of a preflight."""
+    import_operation(api_id, resource_id, method, operation, *security)
+    integration = operation.get("x-amazon-apigateway-integration") or {}
+    configured = integration.get("responses", {}).values()
+    responses = {response["statusCode"]: response for response in configured}
+    if responses:
+        methods = apigateway._resources[api_id][resource_id]["resourceMethods"]
+        methods[method]["methodIntegration"]["integrationResponses"] = responses
+
+
+async def data_plane(
+    host: str,
+    path: str,
+    method: str,
+    headers: dict[str, str],
+    *rest: Any,
+    raw_path: str | None = None,
+    **options: Any,
+) -> Response | None:
+    """Respond to a request for a deployed API; return None for any other.
+
+    The path stays percent-encoded, so that `%2F` in a parameter is not a slash.
+    """
+    method = headers.get("x-http-method-override", method)
+    path = raw_path or path
+    response: Response | None = await handle_execute_api_request(
+        host, path, method, headers, *rest, **options
+    )
+    return response
+
+
+async def execute(request: dict[str, Any], *arguments: Any) -> Any:
+    """Respond as MiniStack does, except to an `Authorization` header on an unknown path or method.
+
+    API Gateway reads it as a signature of AWS.
+    """
+    response = await execute_in_scope(request, *arguments)
+    authorization = request["headers"].get("authorization", "AWS4-HMAC-SHA256")
+    if (
+        isinstance(response, apigateway._GatewayError)
+        and response.response_type == "MISSING_AUTHENTICATION_TOKEN"
+        and not authorization.startswith("AWS4-HMAC-SHA256")
+    ):
+        response.response_type, response.error_type = "DEFAULT_4XX", "IncompleteSignatureException"
+        response.message = f"Invalid key=value pair in Authorization header: {authorization!r}."
+    return response
+
+
+async def invoke_function(
+    integration: dict[str, Any],
+    *request: Any,
+    owner_account_id: str,
+    owner_region: str,
+    binary_media_types: list[str],
+    **caller: Any,
+) -> Any:
+    """Respond with the result of a function: API Gateway's Lambda proxy integration."""
+    _, _, stage, _, _, _, headers, *_ = request
+    event = apigateway._build_lambda_event_v1(
+        *request, binary_media_types=binary_media_types, **caller
+    )
+    event = complete_event(event, stage, headers)
+    result, error = await apigateway._call_lambda_raw(
+        apigateway._extract_lambda_ref_from_integration_uri(integration["uri"]),
+        event,
+        account_id=owner_account_id,
+        region=owner_region,
+    )
+    if error:  # there is no such function
+        return apigateway._GatewayError("API_CONFIGURATION_ERROR", "Internal server error")
+    accepted = headers.get("accept", "").partition(",")[0]
+    binary = apigateway._media_type_matches(accepted, binary_media_types)
+    status, response_headers, body = client_response(result["body"], binary)
+    context = event["requestContext"]
+    response_headers["x-amzn-requestid"] = context["requestId"]
+    response_headers["x-amz-apigw-id"] = context["extendedRequestId"]
+    return status, response_headers, body
+
+
+def complete_event(
+    event: dict[str, Any], stage: dict[str, Any], headers: dict[str, str]
+) -> dict[str, Any]:
+    """Return MiniStack's event with the fields of AWS's event, which `proxy_event` has."""
+    sample = proxy_event(event["resource"], event["httpMethod"])
+    context = sample["requestContext"] | event["requestContext"]
+    client = urlsplit(f"http://{headers.get('host', '')}")
+    context |= {
+        "deploymentId": stage["deploymentId"],
+        "domainName": client.hostname,
+        "domainPrefix": (client.hostname or "").partition(".")[0],
+        "extendedRequestId": b64encode(secrets.token_bytes(11)).decode(),
+        "identity": dict.fromkeys(sample["requestContext"]["identity"]) | context["identity"],
+    }
+    with suppress(ValueError):  # a client may choose it, if it is a UUID
+        context["requestId"] = str(UUID(headers.get("x-amzn-requestid", "")))
+    query = event["multiValueQueryStringParameters"]
+    forwarded = {name: value for name, value in headers.items() if name not in NOT_FORWARDED}
+    forwarded |= {
+        "x-amzn-trace-id": f"Root=1-{secrets.token_hex(4)}-{secrets.token_hex(12)}",
+        "x-forwarded-for": "127.0.0.1",
+        "x-forwarded-port": str(client.port or 80),
+        "x-forwarded-proto": "http",
+    }
+    return {name: event[name] for name in sample} | {
+        "path": re.sub("^/+", "/", event["path"]),
+        "headers": forwarded,
+        "multiValueHeaders": {name: [value] for name, value in forwarded.items()},
+        "queryStringParameters": query and {name: values[-1] for name, values in query.items()},
+        "requestContext": context,
+    }
+
+
+def client_response(result: Any, binary: bool) -> Response:
+    """Return the response to a client for a function's result; `binary` if it accepts bytes."""
+    if not is_well_formed(result):
+        refused = {"x-amzn-errortype": "InternalServerErrorException"}
+        return 502, JSON | refused, b'{"message": "Internal server error"}'
+    single = {name: [value] for name, value in (result.get("headers") or {}).items()}
+    headers = defaultdict[str, list[str]](list)
+    for name, values in chain((result.get("multiValueHeaders") or {}).items(), single.items()):
+        sent_as = f"x-amzn-remapped-{name}" if name.lower() in RENAMED else name
+        texts = [str(value).lower() if isinstance(value, bool) else value for value in values]
+        headers[sent_as.lower()] += texts
+    headers.pop("transfer-encoding", None)
+    body = result.get("body") or ""
+    content = b64decode(body) if result.get("isBase64Encoded") and binary else body.encode()
+    return int(result.get("statusCode") or 200), JSON | headers, content
+
+
+def is_well_formed(result: Any) -> bool:
+    """Tell whether API Gateway accepts a function's result.
+
+    docs.aws.amazon.com, "Output format of a Lambda function for proxy integration". No field is
+    required and no other field is allowed: that was recorded on AWS.
+    """
+    if not isinstance(result, dict) or not result.keys() <= RESPONSE_FIELDS:
+        return False
+    headers, lists = result.get("headers") or {}, result.get("multiValueHeaders") or {}
+    return (
+        isinstance(headers, dict)
+        and isinstance(lists, dict)
+        and all(isinstance(values, list) for values in lists.values())
+        and all(isinstance(value, str | bool) for value in chain(headers.values(), *lists.values()))
+        and isinstance(result.get("body"), str | None)
+        and str(result.get("statusCode") or 200).isdigit()
+    )

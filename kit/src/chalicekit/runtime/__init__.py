@@ -1,0 +1,1 @@
+"""Lambda's runtime on this machine, for checks, tests and benchmarks."""
