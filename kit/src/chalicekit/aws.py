@@ -1,10 +1,10 @@
-"""AWS's errors in one line, and the URL of the emulated AWS."""
+"""Sessions with AWS or with an emulated AWS, and AWS's errors in one line."""
 
 import errno
 import os
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from botocore.config import Config
@@ -26,12 +26,17 @@ from botocore.parsers import ResponseParserError
 from botocore.session import Session
 from chalice.awsclient import AWSClientError
 
+from chalicekit.errors import Refusal
+
+if TYPE_CHECKING:
+    from chalicekit.project import Project
+
 # The line for an error: the first row that fits.
 EXPLANATIONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
     ((NoRegionError,), "No region is set: choose one, for example AWS_DEFAULT_REGION=us-east-1."),
     (
         (NoCredentialsError, PartialCredentialsError),
-        "No AWS credentials are set: run `aws configure`, or try `make deploy AWS=emulated`.",
+        "No AWS credentials are set: run `aws configure`, or try the emulated AWS: `{emulated}`.",
     ),
     ((SSOError, TokenRetrievalError), "The AWS login is not valid: run `aws sso login`. {error}"),
     ((SSLError, ProxyConnectionError), "AWS cannot be reached: {error}"),
@@ -45,29 +50,34 @@ EXPLANATIONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 MACHINE_ERRNOS = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
 
 
-def explain(error: Exception) -> str | None:
-    """Return one line that says what is wrong and what to do, or None for an unknown error."""
-    while hasattr(error, "original_error"):  # Chalice wraps AWS's error
-        error = error.original_error
-    emulator = os.environ.get("AWS_ENDPOINT_URL")
-    hint = "is `make emulator` running?" if emulator else "are you online?"
-    for kinds, line in EXPLANATIONS:
-        if isinstance(error, kinds):
-            line = line.format(error=error, place=emulator or "AWS", hint=hint)
-            return " ".join(line.split())
-    return str(error) if isinstance(error, OSError) and error.errno in MACHINE_ERRNOS else None
+class EmulatedSession(Session):
+    """A session with an emulated AWS.
+
+    It has made-up credentials and reads nothing of this machine's AWS configuration and proxies,
+    so it cannot reach an AWS account.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Create a session for the emulated AWS at `url`."""
+        no_file = (None, None, os.devnull, None)
+        no_files = {"config_file": no_file, "credentials_file": no_file}
+        super().__init__(session_vars={"profile": (None, None, None, None), **no_files})
+        self.url = url
+        self.set_credentials("test", "test")
+        self.set_config_variable("region", "us-east-1")
+
+    def create_client(self, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
+        """Return a client of the emulated AWS; the parameters are botocore's."""
+        own = Config(proxies={}, ignore_configured_endpoint_urls=True)
+        given = options.get("config")
+        options["config"] = own.merge(given) if given else own
+        options["endpoint_url"] = options.get("endpoint_url") or self.url
+        return super().create_client(*arguments, **options)
 
 
-@contextmanager
-def errors_in_one_line() -> Iterator[None]:
-    """Exit with one line if the block raises an error that `explain` knows."""
-    try:
-        yield
-    except Exception as error:
-        line = explain(error)
-        if line is None:
-            raise
-        sys.exit(line)
+def create_session(profile: str = "") -> Session:
+    """Return a session with the AWS configuration of this machine."""
+    return Session(profile=profile or None)
 
 
 def emulator_of(session: Session) -> str:
@@ -83,3 +93,35 @@ def emulator_of(session: Session) -> str:
         raise InvalidConfigError(error_msg=error) from error
     domain = default.split(".", 2)[2]  # for example amazonaws.com
     return "" if str(urlsplit(endpoint).hostname).endswith(domain) else endpoint.rstrip("/")
+
+
+def explain(error: Exception, project: "Project") -> str | None:
+    """Return one line that says what is wrong and what to do, or None for an unknown error."""
+    while hasattr(error, "original_error"):  # Chalice wraps AWS's error
+        error = error.original_error
+    for kinds, line in EXPLANATIONS:
+        if isinstance(error, kinds):
+            line = line.format(
+                error=error,
+                place=project.emulator or "AWS",
+                hint=f"is `{project.command('emulator')}` running?"
+                if project.emulator
+                else "are you online?",
+                emulated="make deploy AWS=emulated" if project.make else "chalicekit deploy --emulated",
+            )
+            return " ".join(line.split())
+    return str(error) if isinstance(error, OSError) and error.errno in MACHINE_ERRNOS else None
+
+
+@contextmanager
+def errors_in_one_line(project: "Project") -> Iterator[None]:
+    """Turn an error that `explain` knows into a Refusal."""
+    try:
+        yield
+    except Refusal:
+        raise
+    except Exception as error:
+        line = explain(error, project)
+        if line is None:
+            raise
+        raise Refusal(line) from error

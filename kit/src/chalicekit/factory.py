@@ -1,107 +1,226 @@
-"""Chalice's commands, with errors in one line and a package that is the same on every machine."""
+"""Chalice's app, deployer and packager, assembled from Chalice's parts and the kit's.
+
+Chalice makes the plan, carries it out and writes the template. The kit gives it the deployment
+package, the resources that AWS has, and a place for its record.
+"""
 
 import json
 import os
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import chalice.cli
-from chalice.cli.factory import CLIFactory
-from chalice.package import TemplateDeepMerger
-from chalice.utils import OSUtils
-from click import Abort
+from botocore.session import Session
+from chalice import Chalice
+from chalice.awsclient import TypedAWSClient
+from chalice.config import Config, DeployedResources
+from chalice.deploy.appgraph import ApplicationGraphBuilder, DependencyBuilder
+from chalice.deploy.deployer import (
+    BaseDeployStep,
+    BuildStage,
+    Deployer,
+    InjectDefaults,
+    LambdaEventSourcePolicyInjector,
+    PolicyGenerator,
+    ResultsRecorder,
+    SwaggerBuilder,
+    WebsocketPolicyInjector,
+)
+from chalice.deploy.executor import Executor
+from chalice.deploy.models import LambdaFunction, LambdaLayer
+from chalice.deploy.planner import PlanStage, RemoteState
+from chalice.deploy.swagger import (
+    CFNSwaggerGenerator,
+    SwaggerGenerator,
+    TemplatedSwaggerGenerator,
+    TerraformSwaggerGenerator,
+)
+from chalice.deploy.sweeper import ResourceSweeper
+from chalice.deploy.validate import validate_feature_flags
+from chalice.package import (
+    AppPackager,
+    CompositePostProcessor,
+    JSONTemplateSerializer,
+    PackageOptions,
+    ResourceBuilder,
+    SAMCodeLocationPostProcessor,
+    SAMTemplateGenerator,
+    TemplateMergePostProcessor,
+    TemplatePostProcessor,
+    TerraformCodeLocationPostProcessor,
+    TerraformGenerator,
+    YAMLTemplateSerializer,
+)
+from chalice.policy import AppPolicyGenerator
+from chalice.utils import UI, OSUtils
 
-from chalicekit.aws import explain
-from chalicekit.settings import APP, PROJECT
+from chalicekit.build import Build
+from chalicekit.errors import Refusal
+from chalicekit.merge import FragmentMerger
 
-# Errors that tell users what is wrong come from these packages, or Python raises them for bad
-# values and files.
-USER_ERROR_PACKAGES = ("botocore", "chalice", "click")
-
-Template = dict[str, Any]
-merge = TemplateDeepMerger.merge
+OS = OSUtils()
 
 
-def merge_for_each_function(
-    merger: TemplateDeepMerger, added: Template, template: Template
-) -> Template:
-    """Return Chalice's CloudFormation template with `added` merged in, once for each function.
+def load_app(folder: Path, packages: Path) -> Chalice:
+    """Import the app in `folder`, and return it.
 
-    `added` is `.chalice/template.json`. In it, APIHandler stands for the name of the function,
-    which can also be a schedule's or an authorizer's.
+    `packages` has the app's requirements. They and `vendor/` come after the kit's own packages, so
+    that the app's versions never replace them. Raises Refusal if the app cannot be imported.
     """
-    text = json.dumps(added)
-    for name, resource in template["Resources"].items():
-        if resource["Type"] == "AWS::Serverless::Function":
-            template = merge(merger, json.loads(text.replace("APIHandler", name)), template)
-    return template
-
-
-def sorted_walk(
-    _: OSUtils, path: str, followlinks: bool = False
-) -> Iterator[tuple[str, list[str], list[str]]]:
-    """Walk as `os.walk` does, but in the order of the names, not of the file system."""
-    for folder, folders, files in os.walk(path, followlinks=followlinks):
-        folders.sort()
-        yield folder, folders, sorted(files)
-
-
-def readable_stat(_: OSUtils, path: str) -> os.stat_result:
-    """Return the `os.stat` of a file, with a mode that lets Lambda read it, whatever the umask."""
-    found = Path(path).stat()
-    mode = 0o100755 if found.st_mode & 0o100 else 0o100644
-    return os.stat_result((mode, *found[1:]))
-
-
-class Factory(CLIFactory):
-    """Chalice's factory, which exits with one line if the app cannot be imported."""
-
-    def load_chalice_app(self, *arguments: Any, **options: Any) -> Any:
-        """Import the app as Lambda does: with its stage's variables, and vendor/ at the top."""
-        folder = Path(self.project_dir)
-        # Without the project's own folder, and with packages for this machine before vendor/, which
-        # may be for Lambda only.
-        project = [path for path in sys.path if path in ("", str(PROJECT))]
-        sys.path[:] = [path for path in sys.path if path not in project]
-        sys.path.append(str(folder / "native"))
-        try:
-            return super().load_chalice_app(*arguments, **options)
-        except (Exception, SystemExit) as error:
-            # Chalice wraps a SyntaxError in several lines.
-            cause = error.__context__ if isinstance(error.__context__, SyntaxError) else error
-            frames = traceback.extract_tb(cause.__traceback__)
-            places = [
-                f"{Path(frame.filename).relative_to(folder)}, line {frame.lineno}: "
-                for frame in frames
-                if any(Path(frame.filename).is_relative_to(folder / name) for name in APP)
-            ]
-            reason = " ".join(f"{type(cause).__name__}: {cause}".split())
-            sys.exit(f"The app cannot be imported: {''.join(places)}{reason}")
-        finally:
-            sys.path += project
-
-
-def run_chalice(project: Path, command: str, stage: str, *arguments: str) -> None:
-    """Run `chalice COMMAND --stage STAGE ARGUMENT...` on a project.
-
-    Exits with one line if the command fails; `chalice` itself may show a traceback.
-    """
-    chalice.cli.CLIFactory = Factory  # type: ignore[misc]
-    TemplateDeepMerger.merge = merge_for_each_function  # type: ignore[method-assign, assignment]
-    OSUtils.walk = sorted_walk  # type: ignore[method-assign, assignment]
-    OSUtils.stat = readable_stat  # type: ignore[method-assign, assignment]
-    sys.dont_write_bytecode = True  # Chalice imports the app before it packages it
-    command_line = ["--project-dir", str(project), command, "--stage", stage, *arguments]
+    os.environ["AWS_CHALICE_CLI_MODE"] = "true"  # as `chalice` does, for apps that ask
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("app", "chalicelib")]:
+        del sys.modules[name]  # of another project
+    sys.path[:] = [str(folder), *sys.path, str(packages), str(folder / "vendor")]
     try:
-        chalice.cli.cli(command_line, obj={}, standalone_mode=False)
-    except Abort:  # click raises it for Ctrl-C
-        raise KeyboardInterrupt from None
-    except Exception as error:
-        package = type(error).__module__.partition(".")[0]
-        is_for_users = isinstance(error, OSError | RuntimeError | ValueError)
-        if not (package in USER_ERROR_PACKAGES or is_for_users):
-            raise
-        sys.exit(explain(error) or str(error))
+        app = __import__("app").app
+        validate_feature_flags(app)
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        own = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
+        places = [f"{Path(own.filename).relative_to(folder)}, line {own.lineno}: " for own in own]
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise Refusal(f"The app cannot be imported: {''.join(places)}{reason}") from error
+    if not isinstance(app, Chalice):
+        raise Refusal("The app cannot be imported: `app` in app.py is not a Chalice app.")
+    return app
+
+
+@contextmanager
+def app_of(built: Build, variables: Mapping[str, str]) -> Iterator[Chalice]:
+    """Import the app that was built, and yield it.
+
+    Only the import sees `variables`, the stage's environment variables: they are for the functions,
+    and AWS_DEFAULT_REGION, for example, would lead the deployment to another region.
+    """
+    environment, path, writes = dict(os.environ), list(sys.path), sys.dont_write_bytecode
+    sys.dont_write_bytecode = True
+    try:
+        os.environ.update(variables)
+        app = load_app(built.app, built.packages)
+        os.environ.clear()
+        os.environ.update(environment)
+        yield app
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        sys.path[:] = path
+        sys.dont_write_bytecode = writes
+
+
+class StageConfig(Config):
+    """A stage's settings with its app and its resources in AWS, for Chalice's deployer."""
+
+    def __init__(self, config: Config, app: Chalice, resources: list[dict[str, Any]]) -> None:
+        """Create the settings; `resources` are those that AWS has, as Chalice records them."""
+        super().__init__(
+            config.chalice_stage,
+            user_provided_params={**config._user_provided_params, "chalice_app": app},
+            config_from_disk=config.config_from_disk,
+            default_params=config._default_params,
+        )
+        self.resources = resources
+
+    def deployed_resources(self, chalice_stage_name: str) -> DeployedResources:
+        """Return the resources that AWS has."""
+        return DeployedResources({"resources": self.resources})
+
+
+class PackageStep(BaseDeployStep):
+    """Gives each function the deployment package, and the layer if there is one."""
+
+    def __init__(self, built: Build) -> None:
+        self.built = built
+
+    def handle_lambdalayer(self, config: Config, resource: LambdaLayer) -> None:
+        """Give a managed layer its package. Chalice asks for it before the functions that use it."""
+        resource.is_empty = self.built.layer is None
+        resource.deployment_package.filename = str(self.built.layer)
+
+    def handle_lambdafunction(self, config: Config, resource: LambdaFunction) -> None:
+        """Give a function its package, and no layer that would be empty."""
+        resource.deployment_package.filename = str(self.built.package)
+        if resource.managed_layer and resource.managed_layer.is_empty:
+            resource.managed_layer = None
+
+
+def build_stage(built: Build, swagger: SwaggerGenerator) -> BuildStage:
+    """Return the steps of `chalice.deploy.deployer.create_build_stage`, with the kit's package."""
+    return BuildStage(
+        [
+            InjectDefaults(),
+            PackageStep(built),
+            PolicyGenerator(AppPolicyGenerator(OS), OS),
+            SwaggerBuilder(swagger),
+            LambdaEventSourcePolicyInjector(),
+            WebsocketPolicyInjector(),
+        ]
+    )
+
+
+class Recorder(ResultsRecorder):
+    """Writes Chalice's record into a folder, whole or not at all."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(OS)
+        self.folder = folder
+
+    def record_results(self, results: Any, chalice_stage_name: str, project_dir: str) -> None:
+        """Write the record of a stage."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        complete = self.folder / f"{chalice_stage_name}.new"
+        complete.write_text(json.dumps(results, indent=2), encoding="utf-8")
+        complete.replace(self.folder / f"{chalice_stage_name}.json")
+
+
+def create_deployer(
+    config: StageConfig, session: Session, records: Path, built: Build | None
+) -> Deployer:
+    """Return Chalice's deployer, as `chalice.deploy.deployer` creates it.
+
+    Without `built`, it only deletes: the app of `config` is then an empty one.
+    """
+    client = TypedAWSClient(session)
+    state = RemoteState(client, config.deployed_resources(config.chalice_stage))
+    return Deployer(
+        application_builder=ApplicationGraphBuilder(),
+        deps_builder=DependencyBuilder(),
+        build_stage=build_stage(built, TemplatedSwaggerGenerator()) if built else BuildStage([]),
+        plan_stage=PlanStage(osutils=OS, remote_state=state),
+        sweeper=ResourceSweeper(),
+        executor=Executor(client, UI()),
+        recorder=Recorder(records),
+    )
+
+
+def create_packager(
+    config: StageConfig,
+    session: Session,
+    built: Build,
+    package_format: str = "cloudformation",
+    template_format: str = "json",
+    merge_template: str | None = None,
+) -> AppPackager:
+    """Return Chalice's packager, as `chalice.package.create_app_packager` creates it."""
+    options = PackageOptions(TypedAWSClient(session))
+    serializer: Any = JSONTemplateSerializer()
+    processors: list[TemplatePostProcessor]
+    if package_format == "cloudformation":
+        is_yaml = YAMLTemplateSerializer.is_yaml_template
+        if template_format == "yaml" or (merge_template and is_yaml(merge_template)):
+            serializer = YAMLTemplateSerializer()
+        steps = build_stage(built, CFNSwaggerGenerator())
+        generator: Any = SAMTemplateGenerator(config, options)
+        merger = FragmentMerger(f"{config.app_name}-{config.chalice_stage}")
+        processors = [
+            SAMCodeLocationPostProcessor(OS),
+            TemplateMergePostProcessor(OS, merger, serializer, merge_template),
+        ]
+    else:
+        steps = build_stage(built, TerraformSwaggerGenerator())
+        generator = TerraformGenerator(config, options)
+        processors = [TerraformCodeLocationPostProcessor(OS)]
+    builder = ResourceBuilder(ApplicationGraphBuilder(), DependencyBuilder(), steps)
+    return AppPackager(generator, builder, CompositePostProcessor(processors), serializer, OS)

@@ -1,0 +1,174 @@
+"""The command line: Chalice's commands with Chalice's options, and an emulated AWS."""
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from chalice.constants import DEFAULT_STAGE_NAME
+
+from chalicekit import __version__
+from chalicekit.lifetime import end_with_parent
+from chalicekit.project import DEFAULT_EMULATOR_PORT, Project
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+PORT = click.IntRange(1, 65535)
+
+
+def project_options(command: Command) -> Command:
+    """Add the options that say which stage, and in which AWS."""
+    for option in (
+        click.option("--profile", default="", help="The profile of your AWS configuration."),
+        click.option(
+            "--emulator-port",
+            type=PORT,
+            default=DEFAULT_EMULATOR_PORT,
+            show_default=True,
+            help="The port of the emulated AWS.",
+        ),
+        click.option("--emulated", is_flag=True, help="Use the emulated AWS on this machine."),
+        click.option("--stage", default=DEFAULT_STAGE_NAME, show_default=True, help="The stage."),
+    ):
+        command = option(command)
+    return command
+
+
+def project_of(context: click.Context, options: dict[str, Any]) -> Project:
+    """Return the project that the options name, and take them out of `options`."""
+    port = options.pop("emulator_port")
+    emulator = f"http://127.0.0.1:{port}" if options.pop("emulated") else ""
+    folder, make = context.obj
+    return Project(folder, options.pop("stage"), emulator, options.pop("profile"), make)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__)
+@click.option(
+    "--project-dir",
+    type=click.Path(file_okay=False, exists=True, resolve_path=True, path_type=Path),
+    default=".",
+    help="The folder of the Chalice project; the current one by default.",
+)
+@click.option("--make", is_flag=True, hidden=True, help="Name make's commands in hints.")
+@click.pass_context
+def cli(context: click.Context, project_dir: Path, make: bool) -> None:
+    """Run, check, package and deploy a Chalice app."""
+    context.obj = (project_dir.resolve(), make)
+
+
+@cli.command()
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default="8000", show_default=True, help="The port to listen on.")
+@click.option(
+    "--autoreload/--no-autoreload", default=True, help="Restart when the code changes, or not."
+)
+@project_options
+@click.pass_context
+def local(context: click.Context, host: str, port: str, autoreload: bool, **options: Any) -> None:
+    """Serve the app on this machine."""
+    from chalicekit.local import run
+
+    run(project_of(context, options), host, port, autoreload)
+
+
+@cli.command()
+@click.option("--pkg-format", type=click.Choice(["cloudformation", "terraform"]))
+@click.option("--template-format", type=click.Choice(["json", "yaml"]), default="json")
+@click.option("--single-file", is_flag=True, help="Write one zip with everything: OUT.")
+@click.option("--merge-template", type=click.Path(), help="A template to merge into Chalice's.")
+@click.argument("out", type=click.Path(path_type=Path))
+@project_options
+@click.pass_context
+def package(context: click.Context, out: Path, **options: Any) -> None:
+    """Write the deployment package and its CloudFormation template into the folder OUT."""
+    from chalicekit.package import package as run
+
+    logging.disable()  # the app's log would also show Chalice and the AWS SDK
+    project = project_of(context, options)
+    options["pkg_format"] = options["pkg_format"] or "cloudformation"
+    run(project, out, **options)
+
+
+@cli.command()
+@click.option("--autogen-policy/--no-autogen-policy", default=None, help="As the setting.")
+@click.option("--api-gateway-stage", help="As the setting.")
+@project_options
+@click.pass_context
+def deploy(context: click.Context, **options: Any) -> None:
+    """Deploy the app."""
+    from chalicekit.deploy import deploy as run
+
+    stop_in_one_line()
+    project = project_of(context, options)
+    run(project, {name: value for name, value in options.items() if value is not None})
+
+
+@cli.command()
+@project_options
+@click.pass_context
+def url(context: click.Context, **options: Any) -> None:
+    """Print the URL of the deployed API."""
+    from chalicekit.deploy import url as run
+
+    run(project_of(context, options))
+
+
+@cli.command()
+@project_options
+@click.pass_context
+def delete(context: click.Context, **options: Any) -> None:
+    """Delete what was deployed, except the logs and the data."""
+    from chalicekit.deploy import delete as run
+
+    stop_in_one_line()
+    run(project_of(context, options))
+
+
+@cli.command()
+@click.option("--name", default="", help="The function; all of them by default.")
+@click.option("--since", default="10m", show_default=True, help="How far to go back.")
+@click.option("--follow/--no-follow", default=False, help="Go on with new lines.")
+@project_options
+@click.pass_context
+def logs(context: click.Context, name: str, since: str, follow: bool, **options: Any) -> None:
+    """Print the logs of the deployed functions."""
+    from chalicekit.logs import logs as run
+
+    run(project_of(context, options), name, since, follow)
+
+
+@cli.command()
+@click.option("--port", default=str(DEFAULT_EMULATOR_PORT), show_default=True, help="The port.")
+@click.pass_context
+def emulator(context: click.Context, port: str) -> None:
+    """Start an emulated AWS on this machine, for the other commands' --emulated."""
+    from chalicekit.emulator.server import run
+    from chalicekit.ports import usable_port
+
+    folder, make = context.obj
+    number = usable_port(port, "AWS_PORT" if make else "--port")
+    project = Project(folder, emulator=f"http://127.0.0.1:{number}", make=make)
+    run(number, project.command("deploy"))
+
+
+def stop_in_one_line() -> None:
+    """Let Ctrl-C end a command with advice, and hide the log of the app that it imports."""
+    logging.disable()  # it would also show Chalice and the AWS SDK
+    advice = "Stopped. To continue, run the command again."
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(advice))
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user ends it with one line, and never a traceback."""
+    end_with_parent()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # in order with errors
+    try:
+        sys.exit(cli.main(prog_name="chalicekit", standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)

@@ -1,0 +1,57 @@
+"""`chalicekit package`: the deployment package with its template, for CloudFormation or Terraform."""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from chalicekit import checks
+from chalicekit.aws import errors_in_one_line
+from chalicekit.build import build
+from chalicekit.errors import Refusal
+from chalicekit.factory import StageConfig, app_of, create_packager
+from chalicekit.lock import lock
+from chalicekit.project import Project
+
+
+def package(
+    project: Project,
+    out: Path,
+    pkg_format: str = "cloudformation",
+    template_format: str = "json",
+    single_file: bool = False,
+    merge_template: str | None = None,
+) -> None:
+    """Write the deployment package and the template into the folder `out`.
+
+    The options are those of `chalice package`; with `single_file`, `out` is one zip with both.
+    Raises Refusal if the package cannot work. Then nothing in `out` changes.
+    """
+    config = project.config
+    if not project.session.get_config_variable("region"):
+        project.session.set_config_variable("region", "us-east-1")  # AWS's partition, for names
+    if merge_template and not Path(merge_template).is_file():
+        raise Refusal(f"{merge_template} does not exist: choose a template to merge.")
+    with errors_in_one_line(project), lock(project):
+        checks.before_build(project)
+        built = build(project)
+        with (
+            app_of(built, config.environment_variables) as app,
+            tempfile.TemporaryDirectory(dir=project.build) as written,
+        ):
+            checks.before_package(project, app)
+            packager = create_packager(
+                StageConfig(config, app, []),
+                project.session,
+                built,
+                pkg_format,
+                template_format,
+                merge_template,
+            )
+            packager.package_app(StageConfig(config, app, []), written, project.stage)
+            if single_file:
+                out.parent.mkdir(parents=True, exist_ok=True)
+                shutil.make_archive(str(out.with_suffix("")), "zip", written)
+                return
+            out.mkdir(parents=True, exist_ok=True)
+            for file in sorted(Path(written).iterdir()):  # only now: nothing failed
+                shutil.move(file, out / file.name)
