@@ -1,0 +1,103 @@
+"""From a project to its deployment package: files, requirements, imports, bytecode, zip.
+
+Each step is a module of its own. A package that cannot work on Lambda is refused before anything is
+uploaded.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from importlib.metadata import distribution
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chalicekit.build import archive, boot, files, imports, requirements
+
+if TYPE_CHECKING:
+    from chalicekit.project import Project
+
+Files = dict[str, Path]  # by their paths in the deployment package
+
+
+@dataclass(frozen=True)
+class Build:
+    """What is built for a stage.
+
+    Attributes:
+        app: A copy of the app's own files, without caches and files that are not packaged.
+        packages: The app's requirements for this machine.
+        package: The deployment package, a zip.
+        layer: The zip of the managed layer, if the settings ask for one and it is not empty.
+
+    """
+
+    app: Path
+    packages: Path
+    package: Path
+    layer: Path | None
+
+
+def build(project: "Project") -> Build:
+    """Build a project's stage in its build folder; raises Refusal if the package cannot work.
+
+    The package is for the architecture in the settings, or for this machine if the project is to be
+    deployed to an emulated AWS.
+    """
+    config, folder = project.config, project.build
+    shutil.rmtree(folder, ignore_errors=True)
+    app = files.copy_app(project.folder, folder / "app")
+    cache = project.folder / "build" / "requirements"
+    here = requirements.install(project.folder, cache, None)
+    architecture = None if project.emulator else config.lambda_architecture
+    there = requirements.install(project.folder, cache, architecture) if architecture else here
+    own, shared = app_files(app), shared_files(app, there)
+    imports.check(own | shared, project.folder, bool(config.layers))
+    own = with_bytecode(own, folder / "bytecode")
+    shared = with_bytecode(shared, folder / "bytecode")
+    task = files.lay_out(own | shared, folder / "task")
+    boot.check(task, here if architecture else None, config.environment_variables)
+    layer = None
+    if config.automatic_layer:
+        python = f"python/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
+        in_layer = {f"{python}/{name}": path for name, path in shared.items()}
+        layer = archive.write_zip(in_layer, folder / "layer.zip") if in_layer else None
+    else:
+        own |= shared
+    return Build(app, here, archive.write_zip(own, folder / "deployment.zip"), layer)
+
+
+def app_files(app: Path) -> Files:
+    """Return the app's own files and Chalice's two modules, which Chalice adds to each package."""
+    chalice = Path(str(distribution("chalice").locate_file("chalice")))
+    runtime = {f"chalice/{name}": chalice / name for name in ("__init__.py", "app.py")}
+    return runtime | files.files_in(app, "app.py", "chalicelib")
+
+
+def shared_files(app: Path, packages: Path) -> Files:
+    """Return the requirements and the content of vendor/, which wins and is at the top."""
+    return requirements.packaged(packages) | files.files_in(app / "vendor")
+
+
+def with_bytecode(sources: Files, folder: Path) -> Files:
+    """Return the files with the bytecode of each module beside it, which is written to `folder`."""
+    modules, compiled = [], dict(sources)
+    for name, source in sources.items():
+        if name.endswith(".py"):
+            module = Path(name)
+            cached = f"{module.stem}.{sys.implementation.cache_tag}.pyc"
+            path = module.parent / "__pycache__" / cached
+            compiled[path.as_posix()] = folder / path
+            modules.append((str(source), str(folder / path), name))
+    # An interpreter with fixed hashes gives the same bytes for the same source. PYTHONOPTIMIZE
+    # would remove docstrings: Python 3.14 leaves them out of the syntax tree.
+    subprocess.run(
+        [sys.executable, "-m", "chalicekit.build.bytecode"],
+        env=os.environ | {"PYTHONHASHSEED": "0", "PYTHONOPTIMIZE": ""},
+        input=json.dumps(modules),
+        encoding="utf-8",
+        check=True,
+    )
+    return {name: path for name, path in sorted(compiled.items()) if path.exists()}
