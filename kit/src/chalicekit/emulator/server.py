@@ -1,4 +1,7 @@
-"""`make emulator`: run an emulated AWS, MiniStack."""
+"""The server of the emulated AWS: MiniStack behind a guard, in one process.
+
+What remains different from AWS is in the kit's README, "What the emulated AWS does not do".
+"""
 
 import asyncio
 import logging
@@ -7,62 +10,82 @@ import signal
 import socket
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from hypercorn.asyncio import serve
+from hypercorn.asyncio import serve as serve_asgi
 from hypercorn.config import Config
 
-from chalicekit.runtime.environment import VARIABLES
 from chalicekit.lifetime import end_with_parent
-from chalicekit.ports import usable_port
+from chalicekit.runtime.environment import VARIABLES
 
-NEXT_STEPS = """\
+BANNER = """\
 An emulated AWS listens on http://127.0.0.1:{port}. In another terminal:
 
-  make deploy AWS=emulated{choice}    (url, logs and delete work the same way)
+  {deploy}    (url, logs and delete work the same way)
 
-Ctrl-C stops it and deletes everything that was deployed.
+Ctrl-C stops it and deletes everything that was deployed. None of it reaches an AWS account.
+What it does not do, and who can reach it: "What the emulated AWS does not do" in the kit's README.
 """
 
 
-def main(where: str) -> None:
-    """Serve the emulated AWS on 127.0.0.1 until Ctrl-C.
+def run(port: int, deploy: str) -> None:
+    """Serve the emulated AWS on a free port of 127.0.0.1; the banner shows the command `deploy`."""
+    listener = socket.create_server(("127.0.0.1", port))
+    serve(listener, lambda: print(BANNER.format(port=port, deploy=deploy), flush=True))
 
-    `where` is a port, or `fd:N` for a listening socket that this process inherits.
+
+def serve(listener: socket.socket, ready: Callable[[], object] = lambda: None) -> None:
+    """Serve the emulated AWS until Ctrl-C, SIGTERM or SIGHUP. No function and no file remains.
+
+    `listener` is a listening socket on 127.0.0.1. `ready` is called once before requests are
+    answered. Call this in the main thread of a process that does nothing else, after
+    `end_with_parent`: the process's environment is replaced.
     """
-    end_with_parent()
-    if where.startswith("fd:"):
-        listener = socket.socket(fileno=int(where.removeprefix("fd:")))
-    else:
-        listener = socket.create_server(("127.0.0.1", usable_port(where, "AWS_PORT")))
     port = listener.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="hello-chalice-aws-") as folder:
-        # MiniStack reads hundreds of settings and passes all variables on to the functions.
-        os.environ.clear()
-        os.environ.update(VARIABLES, GATEWAY_PORT=str(port), TMPDIR=folder)
-        tempfile.tempdir = folder
-        logging.basicConfig(level=logging.ERROR)
+    with (
+        suppress(KeyboardInterrupt),
+        tempfile.TemporaryDirectory(prefix="chalicekit-aws-") as folder,
+    ):
+        use_environment(port, folder)
         from ministack import app
         from ministack.core import lambda_runtime
 
-        from chalicekit.emulator import apigateway, functions
+        from chalicekit.emulator import apigateway, functions, guard
 
         apigateway.patch_apigateway()
         functions.patch_lambda(Path(folder) / "python")
-        choice = "" if port == 4566 else f" AWS_PORT={port}"
-        print(NEXT_STEPS.format(port=port, choice=choice), flush=True)
         config = Config()
         config.bind = [f"fd://{listener.fileno()}"]
         config.loglevel = "ERROR"
+        ready()
         try:
-            asyncio.run(serve(app.app, config))
+            asyncio.run(serve_asgi(guard.guarded(app.app, port), config))
         finally:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)  # nothing interrupts the cleanup
             lambda_runtime.reset()  # ends the functions
 
 
+def use_environment(port: int, folder: str) -> None:
+    """Replace this process's environment by the settings of MiniStack, which reads it on import.
+
+    MiniStack knows hundreds of settings. `folder` is for temporary files.
+    """
+    os.environ.clear()
+    os.environ.update(
+        VARIABLES,
+        GATEWAY_PORT=str(port),
+        TMPDIR=folder,
+        DOCKER_HOST="unix:///nonexistent",  # containers of this machine are not ours
+        IOT_MTLS_ENABLED="0",  # no further port
+        SFTP_ENABLED="0",
+    )
+    tempfile.tempdir = folder
+    logging.basicConfig(level=logging.ERROR)
+
+
 if __name__ == "__main__":
-    with suppress(KeyboardInterrupt):
-        main(*sys.argv[1:])
+    end_with_parent()
+    serve(socket.socket(fileno=int(sys.argv[1])))  # a listening socket that on_demand.py passes on
