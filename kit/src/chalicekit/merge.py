@@ -6,6 +6,8 @@ from typing import Any
 
 from chalice.package import TemplateDeepMerger
 
+from chalicekit.cors import with_cors_errors
+
 Template = dict[str, Any]
 
 
@@ -14,7 +16,8 @@ class FragmentMerger(TemplateDeepMerger):
 
     In the template, `APP-STAGE` stands for the name of the app and the stage, and `APIHandler` for
     each function in turn, a schedule's or an authorizer's as well. What concerns a resource that
-    the app lacks is left out: an app without routes has no `RestAPI`.
+    the app lacks is left out: an app without routes has no `RestAPI`. Where a view has `cors`, the
+    errors of API Gateway itself get its CORS headers, which `chalice deploy` cannot set.
     """
 
     def __init__(self, name: str) -> None:
@@ -32,7 +35,7 @@ class FragmentMerger(TemplateDeepMerger):
         ]
         for function in functions:
             merged = super().merge(json.loads(text.replace("APIHandler", function)), merged)
-        return without_missing(merged, chalice_template)
+        return with_cors_errors(without_missing(merged, chalice_template))
 
 
 def without_missing(merged: Template, original: Template) -> Template:
