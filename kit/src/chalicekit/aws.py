@@ -107,7 +107,9 @@ def explain(error: Exception, project: "Project") -> str | None:
                 hint=f"is `{project.command('emulator')}` running?"
                 if project.emulator
                 else "are you online?",
-                emulated="make deploy AWS=emulated" if project.make else "chalicekit deploy --emulated",
+                emulated="make deploy AWS=emulated"
+                if project.make
+                else "chalicekit deploy --emulated",
             )
             return " ".join(line.split())
     return str(error) if isinstance(error, OSError) and error.errno in MACHINE_ERRNOS else None

@@ -40,8 +40,8 @@ def project_of(context: click.Context, options: dict[str, Any]) -> Project:
     """Return the project that the options name, and take them out of `options`."""
     port = options.pop("emulator_port")
     emulator = f"http://127.0.0.1:{port}" if options.pop("emulated") else ""
-    folder, make = context.obj
-    return Project(folder, options.pop("stage"), emulator, options.pop("profile"), make)
+    stage, profile = options.pop("stage"), options.pop("profile")
+    return Project(stage=stage, emulator=emulator, profile=profile, **context.obj)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,11 +52,16 @@ def project_of(context: click.Context, options: dict[str, Any]) -> Project:
     default=".",
     help="The folder of the Chalice project; the current one by default.",
 )
+@click.option(
+    "--build-dir",
+    type=click.Path(file_okay=False, resolve_path=True, path_type=Path),
+    help="The folder to build in; `build` in the project by default.",
+)
 @click.option("--make", is_flag=True, hidden=True, help="Name make's commands in hints.")
 @click.pass_context
-def cli(context: click.Context, project_dir: Path, make: bool) -> None:
+def cli(context: click.Context, project_dir: Path, build_dir: Path | None, make: bool) -> None:
     """Run, check, package and deploy a Chalice app."""
-    context.obj = (project_dir.resolve(), make)
+    context.obj = {"folder": project_dir.resolve(), "build_dir": build_dir, "make": make}
 
 
 @cli.command()
@@ -72,6 +77,19 @@ def local(context: click.Context, host: str, port: str, autoreload: bool, **opti
     from chalicekit.local import run
 
     run(project_of(context, options), host, port, autoreload)
+
+
+@cli.command()
+@click.pass_context
+def install(context: click.Context) -> None:
+    """Install requirements.txt for this machine, beside the kit: into build/requirements/here."""
+    from chalicekit.build import requirements
+
+    folder = context.obj["folder"]
+    here = requirements.install(folder, folder / "build" / "requirements", None)
+    link = here.parent / "here"
+    link.unlink(missing_ok=True)
+    link.symlink_to(here.name)
 
 
 @cli.command()
@@ -148,9 +166,8 @@ def emulator(context: click.Context, port: str) -> None:
     from chalicekit.emulator.server import run
     from chalicekit.ports import usable_port
 
-    folder, make = context.obj
-    number = usable_port(port, "AWS_PORT" if make else "--port")
-    project = Project(folder, emulator=f"http://127.0.0.1:{number}", make=make)
+    number = usable_port(port, "AWS_PORT" if context.obj["make"] else "--port")
+    project = Project(emulator=f"http://127.0.0.1:{number}", **context.obj)
     run(number, project.command("deploy"))
 
 

@@ -32,6 +32,7 @@ class Project:
         emulator: The URL of the emulated AWS, or "" for the AWS account that is configured.
         profile: The profile in the AWS configuration, or "" for the default.
         make: Whether hints name make's commands instead of `chalicekit`'s.
+        build_dir: The folder to build in, or None for `build` in the project.
 
     """
 
@@ -40,17 +41,19 @@ class Project:
     emulator: str = ""
     profile: str = ""
     make: bool = False
+    build_dir: Path | None = None
 
     @property
     def build(self) -> Path:
         """The folder that everything for this stage is built in."""
-        return self.folder / "build" / self.stage
+        return (self.build_dir or self.folder / "build") / self.stage
 
     @property
     def records(self) -> Path:
         """The folder of Chalice's records of what it deployed."""
-        emulated = self.folder / "build" / "emulated"
-        return emulated if self.emulator else self.folder / ".chalice" / "deployed"
+        if self.emulator:
+            return self.build.parent / "emulated"
+        return self.folder / ".chalice" / "deployed"
 
     @cached_property
     def settings(self) -> dict[str, Any]:

@@ -1,0 +1,174 @@
+"""Pytest fixtures for a Chalice app: in process, served, and deployed to an emulated AWS.
+
+They do nothing to tests that do not ask for them. The project is pytest's root folder, or the ini
+setting `chalice_project_dir`. With the ini setting `chalice_stage`, all tests run with that stage's
+environment variables and reach the emulated AWS instead of an AWS account.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from chalicekit.emulator.on_demand import EmulatedAws
+    from chalicekit.project import Project
+
+EMULATED_AWS = pytest.StashKey["EmulatedAws"]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the ini settings."""
+    parser.addini("chalice_project_dir", "The folder of the Chalice project.", default=".")
+    parser.addini("chalice_stage", "The stage that all tests run with.", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give the tests the environment of the stage in `chalice_stage`, before they import the app."""
+    if config.getini("chalice_stage") and not hasattr(config, "workerinput"):
+        project = project_of(config)
+        own = {name for name in os.environ if name.startswith("AWS_")}
+        environment = client_environment_of(config) | project.config.environment_variables
+        for name in own - environment.keys():
+            del os.environ[name]
+        os.environ.update(environment)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the emulated AWS, if it was started."""
+    if aws := config.stash.get(EMULATED_AWS, None):
+        aws.stop()
+
+
+def project_of(config: pytest.Config, emulator: str = "") -> "Project":
+    """Return the project that the ini settings name."""
+    from chalicekit.project import Project
+
+    folder = (config.rootpath / str(config.getini("chalice_project_dir"))).resolve()
+    return Project(folder, str(config.getini("chalice_stage")) or "dev", emulator)
+
+
+def client_environment_of(config: pytest.Config) -> dict[str, str]:
+    """Return the variables for clients of the emulated AWS, which starts with their first call."""
+    from chalicekit.emulator.on_demand import EmulatedAws, client_environment
+
+    if EMULATED_AWS not in config.stash:
+        config.stash[EMULATED_AWS] = EmulatedAws()
+    return client_environment(config.stash[EMULATED_AWS].url)
+
+
+class Emulated:
+    """The emulated AWS of the tests, with the project's resources."""
+
+    def __init__(self, project: "Project", build: Path) -> None:
+        self.project, self.build = project, build
+        self.url = project.emulator
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of the emulated AWS."""
+        import boto3
+
+        return boto3.Session(botocore_session=self.project.session).client(service)
+
+    def command(self, name: str, *arguments: str) -> list[str]:
+        """Return the command line of a `chalicekit` command for the emulated AWS."""
+        port = self.url.rpartition(":")[2]
+        command = [sys.executable, "-m", "chalicekit", "--project-dir", str(self.project.folder)]
+        command += ["--build-dir", str(self.build), name, "--stage", self.project.stage]
+        return [*command, "--emulated", "--emulator-port", port, *arguments]
+
+    def run(self, name: str) -> str:
+        """Run a command that must succeed; return what it prints."""
+        done = subprocess.run(
+            self.command(name), capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        if done.returncode:
+            pytest.fail(f"chalicekit {name}: {done.stderr.strip() or done.stdout}", pytrace=False)
+        return done.stdout
+
+    @cached_property
+    def deployed_url(self) -> str:
+        """Deploy the app; return its URL without a slash at the end."""
+        self.run("deploy")
+        return self.run("url").split()[0].rstrip("/")
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """Serve the app with `chalicekit local`; yield its URL without a slash at the end."""
+        with tempfile.TemporaryFile("w+") as output:
+            command = self.command("local", "--port", "0", "--no-autoreload")
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, text=True
+            )
+            try:
+                assert process.stdout
+                for line in process.stdout:
+                    if line.startswith("Serving on "):
+                        break
+                else:
+                    output.seek(0)
+                    pytest.fail(f"chalicekit local: {output.read().strip()}", pytrace=False)
+                yield line.split()[-1]
+            finally:
+                process.terminate()
+                process.wait(timeout=30)
+                process.stdout.close()
+
+
+@pytest.fixture(scope="session")
+def emulated_aws(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Emulated]:
+    """An emulated AWS that has the project's resources; boto3's clients use it."""
+    from chalicekit.resources import ensure
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("AWS_")]:
+            patch.delenv(name)
+        environment = client_environment_of(request.config)
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        project = project_of(request.config, environment["AWS_ENDPOINT_URL"])
+        ensure(project)
+        yield Emulated(project, tmp_path_factory.mktemp("build"))
+
+
+@pytest.fixture(scope="session")
+def local_url(emulated_aws: Emulated) -> Iterator[str]:
+    """The URL of the app, served by `chalicekit local`."""
+    with emulated_aws.served() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def deployed_url(emulated_aws: Emulated) -> str:
+    """The URL of the app, deployed to the emulated AWS."""
+    return emulated_aws.deployed_url
+
+
+@pytest.fixture
+def api_gateway(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `chalice.test.Client` send the events, and give the responses, of API Gateway."""
+    from chalicekit.gateway import use_gateway
+
+    use_gateway(monkeypatch)
+
+
+@pytest.fixture
+def chalice_client(request: pytest.FixtureRequest, api_gateway: None) -> Iterator[Any]:
+    """A `chalice.test.Client` of the app, in process."""
+    from chalice.test import Client
+
+    project = project_of(request.config)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(project.folder))
+        app = __import__("app").app
+        with Client(app, stage_name=project.stage, project_dir=str(project.folder)) as client:
+            yield client
