@@ -50,7 +50,7 @@ EXPLANATIONS: tuple[tuple[tuple[type[Exception], ...], str], ...] = (
 MACHINE_ERRNOS = {errno.EACCES, errno.EDQUOT, errno.ENOSPC, errno.EPERM, errno.EROFS}
 
 
-class EmulatedSession(Session):
+class EmulatedSession(Session):  # type: ignore[misc] # botocore has no types
     """A session with an emulated AWS.
 
     It has made-up credentials and reads nothing of this machine's AWS configuration and proxies,
@@ -66,7 +66,7 @@ class EmulatedSession(Session):
         self.set_credentials("test", "test")
         self.set_config_variable("region", "us-east-1")
 
-    def create_client(self, *arguments: Any, **options: Any) -> Any:  # type: ignore[override]
+    def create_client(self, *arguments: Any, **options: Any) -> Any:
         """Return a client of the emulated AWS; the parameters are botocore's."""
         own = Config(proxies={}, ignore_configured_endpoint_urls=True)
         given = options.get("config")

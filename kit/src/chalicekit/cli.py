@@ -36,7 +36,7 @@ def project_options(command: Command) -> Command:
     return command
 
 
-def project_of(context: click.Context, options: dict[str, Any]) -> Project:
+def project_of(context: click.Context, /, options: dict[str, Any]) -> Project:
     """Return the project that the options name, and take them out of `options`."""
     port = options.pop("emulator_port")
     emulator = f"http://127.0.0.1:{port}" if options.pop("emulated") else ""
@@ -59,7 +59,7 @@ def project_of(context: click.Context, options: dict[str, Any]) -> Project:
 )
 @click.option("--make", is_flag=True, hidden=True, help="Name make's commands in hints.")
 @click.pass_context
-def cli(context: click.Context, project_dir: Path, build_dir: Path | None, make: bool) -> None:
+def cli(context: click.Context, /, project_dir: Path, build_dir: Path | None, make: bool) -> None:
     """Run, check, package and deploy a Chalice app."""
     context.obj = {"folder": project_dir.resolve(), "build_dir": build_dir, "make": make}
 
@@ -72,7 +72,7 @@ def cli(context: click.Context, project_dir: Path, build_dir: Path | None, make:
 )
 @project_options
 @click.pass_context
-def local(context: click.Context, host: str, port: str, autoreload: bool, **options: Any) -> None:
+def local(context: click.Context, /, host: str, port: str, autoreload: bool, **options: Any) -> None:
     """Serve the app on this machine."""
     from chalicekit.local import run
 
@@ -81,7 +81,7 @@ def local(context: click.Context, host: str, port: str, autoreload: bool, **opti
 
 @cli.command()
 @click.pass_context
-def install(context: click.Context) -> None:
+def install(context: click.Context, /) -> None:
     """Install requirements.txt for this machine, beside the kit: into build/requirements/here."""
     from chalicekit.build import requirements
 
@@ -100,7 +100,7 @@ def install(context: click.Context) -> None:
 @click.argument("out", type=click.Path(path_type=Path))
 @project_options
 @click.pass_context
-def package(context: click.Context, out: Path, **options: Any) -> None:
+def package(context: click.Context, /, out: Path, **options: Any) -> None:
     """Write the deployment package and its CloudFormation template into the folder OUT."""
     from chalicekit.package import package as run
 
@@ -115,7 +115,7 @@ def package(context: click.Context, out: Path, **options: Any) -> None:
 @click.option("--api-gateway-stage", help="As the setting.")
 @project_options
 @click.pass_context
-def deploy(context: click.Context, **options: Any) -> None:
+def deploy(context: click.Context, /, **options: Any) -> None:
     """Deploy the app."""
     from chalicekit.deploy import deploy as run
 
@@ -127,7 +127,7 @@ def deploy(context: click.Context, **options: Any) -> None:
 @cli.command()
 @project_options
 @click.pass_context
-def url(context: click.Context, **options: Any) -> None:
+def url(context: click.Context, /, **options: Any) -> None:
     """Print the URL of the deployed API."""
     from chalicekit.deploy import url as run
 
@@ -137,7 +137,7 @@ def url(context: click.Context, **options: Any) -> None:
 @cli.command()
 @project_options
 @click.pass_context
-def delete(context: click.Context, **options: Any) -> None:
+def delete(context: click.Context, /, **options: Any) -> None:
     """Delete what was deployed, except the logs and the data."""
     from chalicekit.deploy import delete as run
 
@@ -151,7 +151,7 @@ def delete(context: click.Context, **options: Any) -> None:
 @click.option("--follow/--no-follow", default=False, help="Go on with new lines.")
 @project_options
 @click.pass_context
-def logs(context: click.Context, name: str, since: str, follow: bool, **options: Any) -> None:
+def logs(context: click.Context, /, name: str, since: str, follow: bool, **options: Any) -> None:
     """Print the logs of the deployed functions."""
     from chalicekit.logs import logs as run
 
@@ -161,7 +161,7 @@ def logs(context: click.Context, name: str, since: str, follow: bool, **options:
 @cli.command()
 @click.option("--port", default=str(DEFAULT_EMULATOR_PORT), show_default=True, help="The port.")
 @click.pass_context
-def emulator(context: click.Context, port: str) -> None:
+def emulator(context: click.Context, /, port: str) -> None:
     """Start an emulated AWS on this machine, for the other commands' --emulated."""
     from chalicekit.emulator.server import run
     from chalicekit.ports import usable_port

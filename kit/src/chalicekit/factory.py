@@ -135,7 +135,7 @@ class PackageStep(BaseDeployStep):
         self.built = built
 
     def handle_lambdalayer(self, config: Config, resource: LambdaLayer) -> None:
-        """Give a managed layer its package. Chalice asks for it before the functions that use it."""
+        """Give a managed layer its package; Chalice asks for it before its functions'."""
         resource.is_empty = self.built.layer is None
         resource.deployment_package.filename = str(self.built.layer)
 

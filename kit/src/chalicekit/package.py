@@ -1,4 +1,4 @@
-"""`chalicekit package`: the deployment package with its template, for CloudFormation or Terraform."""
+"""`chalicekit package`: the deployment package with its CloudFormation or Terraform template."""
 
 import shutil
 import tempfile

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chalicekit.emulator.on_demand import EmulatedAws
     from chalicekit.project import Project
 
-EMULATED_AWS = pytest.StashKey["EmulatedAws"]()
+EMULATED_AWS: "pytest.StashKey[EmulatedAws]" = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Give the tests the environment of the stage in `chalice_stage`, before they import the app."""
+    """Give the tests the environment of the stage in `chalice_stage`, before any import."""
     if config.getini("chalice_stage") and not hasattr(config, "workerinput"):
         project = project_of(config)
         own = {name for name in os.environ if name.startswith("AWS_")}
@@ -107,12 +107,10 @@ class Emulated:
             process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, text=True
             )
+            assert process.stdout
             try:
-                assert process.stdout
-                for line in process.stdout:
-                    if line.startswith("Serving on "):
-                        break
-                else:
+                lines = (line for line in process.stdout if line.startswith("Serving on "))
+                if not (line := next(lines, "")):
                     output.seek(0)
                     pytest.fail(f"chalicekit local: {output.read().strip()}", pytrace=False)
                 yield line.split()[-1]
