@@ -1,187 +1,191 @@
-"""A temporary project that a test runs, packages and deploys to the emulated AWS."""
+"""A Chalice project of a test, and the kit's commands in it."""
 
-import copy
 import json
 import os
 import shutil
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.session import Session
-from chalice.config import Config
 
-from tests.processes import REPOSITORY, free_port, serving
-from chalicekit.settings import DEFAULTS
+from chalicekit.project import Project
+from tests.emulated import client
 
-SAMPLE = REPOSITORY / "tests" / "sample"
-# The files that a project needs in addition to its app
-MACHINERY = (
-    "Makefile",
-    "emulated",
-    "tools",
-    "requirements-dev.txt",
-    "chalicelib/__init__.py",
-    "chalicelib/express.py",
-    "chalicelib/logs.py",
-)
-MAKE_RUN, EMULATED_AWS = "make run", "emulated AWS"
-needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
 CHALICE = str(Path(sys.executable).with_name("chalice"))
-NO_CACHES = shutil.ignore_patterns("__pycache__", "deployed", "deployments")
+needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
+
+APP = '''\
+"""The app that tests run, package and deploy: as small as one can be."""
+
+import os
+
+from chalice import Chalice
+
+app = Chalice(app_name="NAME")
 
 
-class Project:
-    """A project folder, and the commands to run in it."""
+@app.route("/")
+def index():
+    return "a sample"
 
-    def __init__(self, folder: Path, app: Path = SAMPLE) -> None:
-        """Copy the files to `folder`, and give the app a unique name."""
-        self.folder = folder
+
+@app.route("/process")
+def process():
+    return str(os.getpid())
+
+
+@app.route("/error")
+def error():
+    raise ValueError("a secret")
+'''
+LOGS = "arn:*:logs:*:*:log-group:/aws/lambda/NAME-STAGE*"
+WRITE_LOGS = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
+
+
+def settings_of(stage: str) -> dict[str, Any]:
+    """Return the settings of a stage."""
+    return {
+        "api_gateway_stage": stage,
+        "lambda_memory_size": {"dev": 128, "prod": 256}[stage],
+        "lambda_timeout": {"dev": 10, "prod": 5}[stage],
+        "environment_variables": {"LEVEL": {"dev": "DEBUG", "prod": "INFO"}[stage]},
+        "tags": {"stage": stage},
+    }
+
+
+class TestProject:
+    """A project in `folder` with a name of its own, deployed to the emulated AWS at `aws`."""
+
+    __test__ = False  # it is no class of tests
+
+    def __init__(self, folder: Path, aws: str = "", app: str = APP) -> None:
+        """Write the project: the code `app` in app.py, and two stages, dev and prod."""
+        self.folder, self.aws = folder, aws
+        self.name = f"sample-{uuid.uuid4().hex[:8]}"
         self.environment = dict(os.environ)
-        self.venv = Path(sys.prefix)  # make installs nothing into it
-        for name in MACHINERY:
-            copy_files(REPOSITORY / name, folder / name)
-        for name in ("app.py", "chalicelib", ".chalice", "requirements.txt", "vendor"):
-            if (app / name).exists():
-                copy_files(app / name, folder / name)
-        config = folder / ".chalice" / "config.json"
-        app_name = json.loads(config.read_text(encoding="utf-8"))["app_name"]
-        self.name = f"{app_name}-{uuid.uuid4().hex[:8]}"
-        for path in [folder / "app.py", *folder.glob(".chalice/*.json")]:
-            text = path.read_text(encoding="utf-8")
-            path.write_text(text.replace(app_name, self.name), encoding="utf-8")
+        self.write("app.py", app.replace("NAME", self.name))
+        config = {
+            "version": "2.0",
+            "app_name": self.name,
+            "autogen_policy": False,
+            "minimum_compression_size": 1024,
+            "stages": {stage: settings_of(stage) for stage in ("dev", "prod")},
+        }
+        self.write(".chalice/config.json", json.dumps(config))
+        for stage in config["stages"]:
+            resource = LOGS.replace("NAME-STAGE", f"{self.name}-{stage}")
+            statement = {"Effect": "Allow", "Action": WRITE_LOGS, "Resource": resource}
+            self.allow(statement, stage)
 
-    def copy(self, folder: Path) -> "Project":
-        """Return a copy of the project in `folder`, with everything that it has built."""
-        shutil.copytree(self.folder, folder, symlinks=True)
-        other = copy.copy(self)
-        other.folder, other.environment = folder, {**self.environment}
-        return other
+    def write(self, file: str, text: str) -> Path:
+        """Write a file; return its path."""
+        path = self.folder / file
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    def append(self, code: str, file: str = "app.py") -> None:
+        """Add code to a file."""
+        self.write(file, (self.folder / file).read_text(encoding="utf-8") + code)
 
     def change(self, old: str, new: str, file: str = "app.py") -> None:
         """Edit a file; `old` must be in it."""
         text = (self.folder / file).read_text(encoding="utf-8")
         assert old in text
-        (self.folder / file).write_text(text.replace(old, new), encoding="utf-8")
+        self.write(file, text.replace(old, new))
 
-    def append(self, code: str) -> None:
-        """Add code to `app.py`."""
-        with (self.folder / "app.py").open("a", encoding="utf-8") as file:
-            file.write(code)
+    def configure(self, stage: str = "", **settings: Any) -> None:
+        """Change settings of a stage, or those of all stages; None takes one away."""
+        config = json.loads((self.folder / ".chalice" / "config.json").read_text())
+        place = config["stages"].setdefault(stage, {}) if stage else config
+        place |= settings
+        for name in [name for name, value in settings.items() if value is None]:
+            del place[name]
+        self.write(".chalice/config.json", json.dumps(config, indent=2))
 
-    def run(self, *command: str, stdin: str = "", **environment: str) -> str:
-        """Run a command that must succeed; return what it prints."""
-        done = subprocess.run(
+    def allow(self, statement: dict[str, Any], stage: str = "dev") -> None:
+        """Add a statement to a stage's policy."""
+        path = self.folder / ".chalice" / f"policy-{stage}.json"
+        policy = {"Version": "2012-10-17", "Statement": [statement]}
+        if path.exists():
+            policy["Statement"] = json.loads(path.read_text())["Statement"] + [statement]
+        self.write(f".chalice/policy-{stage}.json", json.dumps(policy))
+
+    def project(self, stage: str = "dev") -> Project:
+        """Return the kit's value for this project."""
+        return Project(self.folder, stage, self.aws)
+
+    def command(self, name: str, *arguments: str, stage: str = "dev", aws: bool = True) -> list[str]:
+        """Return the command line of a command of the kit."""
+        command = [sys.executable, "-m", "chalicekit", "--project-dir", str(self.folder), name]
+        if name not in ("emulator", "install"):
+            command += ["--stage", stage]
+            if aws:
+                command += ["--emulated", "--emulator-port", self.aws.rpartition(":")[2]]
+        return [*command, *arguments]
+
+    def start(self, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+        """Run a command to its end."""
+        return subprocess.run(
             command,
-            cwd=self.folder,
-            env=self.environment | environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done.stdout
-
-    def make_command(self, target: str, stage: str = "dev", aws: str = "emulated") -> list[str]:
-        """Return `make TARGET STAGE=... AWS=...` as users type it, with this environment."""
-        port = self.environment["AWS_ENDPOINT_URL"].rpartition(":")[2]
-        return [
-            "make",
-            target,
-            f"STAGE={stage}",
-            f"AWS={aws}",
-            f"AWS_PORT={port}",
-            f"VENV={self.venv}",
-        ]
-
-    def make(self, target: str, stage: str = "dev", **environment: str) -> str:
-        """Run a target that must succeed; return what it prints."""
-        return self.run(*self.make_command(target, stage), **environment)
-
-    def refusal(self, target: str, stage: str = "dev", **environment: str) -> str:
-        """Run a target that must fail; return its message without make's own last line."""
-        done = subprocess.run(
-            self.make_command(target, stage),
-            cwd=self.folder,
+            cwd="/",  # it must not matter
             env=self.environment | environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            encoding="utf-8",
-            timeout=120,
-        )
-        assert done.returncode != 0, done.stdout
-        return "".join(
-            line for line in done.stderr.splitlines(keepends=True) if not line.startswith("make")
+            text=True,
+            timeout=180,
         )
 
-    def chalice(self, *arguments: str, **options: Any) -> str:
-        """Run `chalice` itself; return what it prints."""
-        return self.run(CHALICE, *arguments, **options)
+    def run(self, name: str, *arguments: str, stage: str = "dev", **environment: str) -> str:
+        """Run a command of the kit that must succeed; return what it prints."""
+        done = self.start(*self.command(name, *arguments, stage=stage), **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def refusal(self, name: str, *arguments: str, stage: str = "dev", **environment: str) -> str:
+        """Run a command of the kit that must fail with one line; return that line."""
+        aws = name != "package"
+        done = self.start(*self.command(name, *arguments, stage=stage, aws=aws), **environment)
+        assert done.returncode in (1, 2), done.stdout + done.stderr
+        assert "Traceback" not in done.stderr
+        return done.stderr.strip()
 
     def deploy(self, stage: str = "dev") -> str:
         """Deploy; return the URL without a slash at its end."""
-        return self.make("deploy", stage).split()[-1].rstrip("/")
+        self.run("deploy", stage=stage)
+        return self.run("url", stage=stage).split()[0].rstrip("/")
 
-    @contextmanager
-    def served(self, place: str, stage: str = "dev") -> Iterator[str]:
-        """Serve the app under `make run`, or deploy it to the emulated AWS; yield its URL."""
-        if place == EMULATED_AWS:
-            yield self.deploy(stage)
-        else:
-            port = free_port()
-            command = [str(self.venv / "bin" / "python"), "-m", "chalicekit.local", str(port), stage]
-            with serving(command, port, self.folder):
-                yield f"http://127.0.0.1:{port}"
-
-    def settings(self, stage: str = "dev") -> Config:
-        """Return a stage's settings."""
-        config = json.loads((self.folder / ".chalice" / "config.json").read_text(encoding="utf-8"))
-        return Config(stage, config_from_disk=config, default_params=DEFAULTS)
-
-    def package(self, stage: str = "dev") -> Path:
+    def package(self, *arguments: str, stage: str = "dev", **environment: str) -> Path:
         """Package for AWS itself; return the folder of the package."""
-        self.run(*self.make_command("package", stage, aws=""), AWS_ENDPOINT_URL="")
-        return self.folder / "build"
+        out = self.folder / "out"
+        command = self.command("package", str(out), *arguments, stage=stage, aws=False)
+        done = self.start(*command, **environment)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return out
 
     def left_in_aws(self) -> dict[str, int]:
         """Return how many APIs, functions and roles of this project are in AWS."""
-        apis = client("apigateway").get_rest_apis(limit=500)["items"]
-        functions = client("lambda").get_paginator("list_functions").paginate().build_full_result()
-        roles = client("iam").get_paginator("list_roles").paginate().build_full_result()
-        names = {
-            "apis": [api["name"] for api in apis],
-            "functions": [function["FunctionName"] for function in functions["Functions"]],
-            "roles": [role["RoleName"] for role in roles["Roles"]],
+        lists = {
+            "apis": ("apigateway", "get_rest_apis", "items", "name"),
+            "functions": ("lambda", "list_functions", "Functions", "FunctionName"),
+            "roles": ("iam", "list_roles", "Roles", "RoleName"),
         }
-        return {kind: sum(self.name in name for name in found) for kind, found in names.items()}
-
-
-def copy_files(source: Path, target: Path) -> None:
-    """Copy a file or a folder without its caches."""
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=NO_CACHES, dirs_exist_ok=True)
-    else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(source, target)
+        return {
+            kind: sum(
+                self.name in item[name]
+                for item in client(self.aws, service)
+                .get_paginator(operation)
+                .paginate()
+                .build_full_result()[key]
+            )
+            for kind, (service, operation, key, name) in lists.items()
+        }
 
 
 def git(folder: Path, *arguments: str) -> None:
     """Run git, which must succeed, with a made-up identity."""
     somebody = ("-c", "user.name=n", "-c", "user.email=e", "-c", "protocol.file.allow=always")
     subprocess.run(["git", *somebody, *arguments], cwd=folder, check=True, capture_output=True)
-
-
-SESSION = Session()  # it reads each service's model only once
-
-
-@cache
-def client(service: str, **options: Any) -> Any:
-    """Return a client of the emulated AWS; `options` are those of botocore's `create_client`."""
-    return SESSION.create_client(service, **options)
