@@ -1,12 +1,8 @@
 """The routes of the service."""
 
-from chalicelib.express import ExpressApp, like_express
-from chalicelib.logs import configure_logs, log_invocation
+from chalicelib.express import ExpressApp
 
-configure_logs()
-app = ExpressApp(app_name="hello-chalice")
-app.register_middleware(log_invocation)
-app.register_middleware(like_express, "http")
+app = ExpressApp("hello-chalice")
 
 
 @app.route("/")

@@ -14,6 +14,8 @@ from urllib.parse import unquote
 from chalice import Chalice, Response
 from chalice.app import CaseInsensitiveMapping, Request, handle_extra_types
 
+from chalicelib import logs
+
 try:
     # CPython's own SHA-1. hashlib would load OpenSSL, which nothing else needs: 3 ms and 4 MB of
     # each cold start.
@@ -23,13 +25,21 @@ except ImportError:  # Python may be built without it
 
 
 class ExpressApp(Chalice):
-    """A Chalice app that accepts requests and sends bytes as Express does."""
+    """A Chalice app that answers as an Express app does, and logs JSON."""
 
     current_request: Request  # in a view there is always one; Chalice's own type adds None
 
-    def __init__(self, app_name: str, **options: Any) -> None:
-        """Create the app. The parameters are Chalice's; `chalicelib.logs` configures the log."""
-        super().__init__(app_name, **{"configure_logs": False, **options})
+    def __init__(self, app_name: str, *, configure_logs: bool = True, **options: Any) -> None:
+        """Create the app. The parameters are Chalice's.
+
+        `configure_logs=False` leaves the log to you. The middleware stands in
+        `middleware_handlers`, where you can replace it.
+        """
+        super().__init__(app_name, configure_logs=False, **options)
+        if configure_logs:
+            logs.configure_logs()
+            self.register_middleware(logs.log_invocation)
+        self.register_middleware(like_express, "http")
         # For API Gateway. By default it sends bytes only to clients whose Accept header starts with
         # one of a list of types, and a browser's does not: https://docs.aws.amazon.com/apigateway/
         # latest/developerguide/lambda-proxy-binary-media.html
