@@ -8,10 +8,7 @@ from importlib.metadata import packages_distributions
 from importlib.util import resolve_name
 from pathlib import Path
 
-# Lambda has the standard library, boto3 with its dependencies, and AWS's runtime client.
-# docs.aws.amazon.com/lambda/latest/dg/python-package.html
-LAMBDA_HAS = {"boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3"}
-LAMBDA_HAS |= {"awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py"}
+from chalicekit.runtime.environment import LAMBDA_HAS
 
 CHECKED = {"app", "chalicelib", "chalice"}  # each module of these, and each name in it
 CATCHES_IMPORT_ERROR = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}

@@ -1,43 +1,149 @@
-"""Make MiniStack's Lambda run functions as AWS's does.
+"""Make MiniStack's Lambda run functions as AWS's does: with AWS's own runtime client.
 
-This is for MiniStack 1.5.33 and depends on its internals.
+This is for MiniStack 1.5.33 and depends on its internals. What remains different is in the kit's
+README, "What the emulated AWS does not do".
 """
 
-import sys
+import os
+import tempfile
+import zipfile
+from contextlib import ExitStack
+from datetime import datetime, timezone
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
-from chalicekit.runtime.environment import lambda_python
+from chalicekit.runtime.api import TOO_LARGE, Function, booted
+from chalicekit.runtime.environment import VERSION, lambda_python
+
+SANDBOX = str(Path(__file__).with_name("sandbox.py"))
+SECONDS_TO_START = 60  # AWS gives 10 on its own machines
+
+worker_class = lambda_runtime._worker_class_for
 
 
-def patch_lambda(folder: Path) -> None:
-    """Change MiniStack's Lambda before it serves. `folder` is for the functions' Python.
+def patch_lambda(folder: Path, url: str) -> None:
+    """Change MiniStack's Lambda before it serves at `url`. `folder` is for the functions' Python.
 
-    A function runs in the environment that Lambda gives it. If it fails to start, its log says why.
     A deployed function is ready at once: while it is pending, botocore's waiters sleep for 5 and 10
     seconds.
     """
-    runtime_binary = lambda_runtime._detect_runtime_binary
-    invoke = lambda_runtime.Worker.invoke
-    python = str(lambda_python(folder))
+    Instance.python, Instance.url = lambda_python(folder), url
+    lambda_runtime._worker_class_for = lambda config: (
+        Instance if config.get("Runtime", "").startswith("python") else worker_class(config)
+    )
+    lambda_svc._execute_function_warm = execute
+    lambda_svc._LAMBDA_STATE_TRANSITION_DELAY = 0
 
-    def lambda_binary(runtime: str) -> tuple[str, str]:
-        binary, worker_script = runtime_binary(runtime)
-        return (
-            python if binary == sys.executable else binary,
-            worker_script.replace('"error": str(e)}', '"error": traceback.format_exc(limit=-1)}'),
+
+execute_warm = lambda_svc._execute_function_warm
+
+
+def execute(function: dict[str, Any], event: Any, request_id: str) -> Any:
+    """Invoke a function; MiniStack's own way for other runtimes passes errors on as they are."""
+    python = function["config"]["Runtime"].startswith("python")
+    run = lambda_svc._execute_function_provided_warm if python else execute_warm
+    return run(function, event, request_id)
+
+
+class Instance(lambda_runtime.Worker):  # type: ignore[misc]
+    """An execution environment of a function: a process that handles one event at a time."""
+
+    python: Path
+    url: str  # of the emulated AWS
+
+    def __init__(self, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.function: Function | None = None
+        self.files = ExitStack()
+
+    def invoke(
+        self, event: Any, request_id: str, *, invoked_function_arn: str = "", **_: Any
+    ) -> dict[str, Any]:
+        """Return the outcome of an invocation and its log, in MiniStack's words."""
+        with self._lock:
+            if not self.function or not self.function.outcomes.empty():  # it has ended
+                self._spawn()
+            assert self.function
+            timeout = self.config["Timeout"]
+            arn = invoked_function_arn or self.config["FunctionArn"]
+            self.function.settled.wait(SECONDS_TO_START)
+            try:
+                kind, payload = self.function.invoke(event, timeout, request_id, arn)
+            except TimeoutError:
+                reason = f"Task timed out after {timeout:.2f} seconds"
+                kind, payload = "timeout", self.failed("Sandbox.Timedout", request_id, reason)
+            if kind == "exit":
+                reason = f"with error: exit status {payload}" if payload else "without a reason"
+                payload = self.failed("Runtime.ExitError", request_id, f"Runtime exited {reason}")
+            self.log.seek(0)
+            log = self.log.read().decode(errors="replace")
+            self.log.truncate(0)
+            if kind not in ("response", "error") or payload is TOO_LARGE:
+                self._discard_tmpdir()
+            if kind == "response":
+                return {"status": "ok", "result": payload, "log": log}
+            message = payload["errorMessage"]
+            return {"status": "error", "error": message, "error_payload": payload, "log": log}
+
+    def failed(self, kind: str, request_id: str, reason: str) -> dict[str, str]:
+        """Write to the log why the process ended, as Lambda does; return the error."""
+        now = datetime.now(timezone.utc).isoformat(timespec="milliseconds")[:-6]
+        self.log.write(f"{now}Z {request_id} {reason}\n".encode())
+        return {"errorType": kind, "errorMessage": f"RequestId: {request_id} Error: {reason}"}
+
+    def _spawn(self) -> None:
+        """Start a process."""
+        self._discard_tmpdir()
+        folder = Path(self.files.enter_context(tempfile.TemporaryDirectory(prefix="function-")))
+        (folder / "tmp").mkdir()
+        for layer in self.config["Layers"]:
+            with zipfile.ZipFile(BytesIO(lambda_svc._resolve_layer_zip(layer))) as archive:
+                lambda_svc._extract_zip_preserving_mode(archive, folder / "opt")
+        code = Path(lambda_svc._provided_runtime_code_dir(self.code_zip))
+        for path in (code, *code.rglob("*")):
+            path.chmod(path.stat().st_mode & 0o555)
+        self.log = self.files.enter_context((folder / "log").open("a+b", buffering=0))
+        command = [self.python, SANDBOX, self.config["Handler"], self.url, folder / "tmp"]
+        self.function = self.files.enter_context(
+            booted(code, list(map(str, command)), self.environment(folder), self.log.fileno())
         )
 
-    def invoke_or_report(worker: Any, *arguments: Any, **options: Any) -> Any:
-        try:
-            return invoke(worker, *arguments, **options)
-        except RuntimeError as error:  # the worker did not start
-            lambda_runtime.kill_workers([worker])
-            return {"status": "error", "error": str(error)}
+    def environment(self, folder: Path) -> dict[str, str]:
+        """Return the variables that Lambda sets for this function, and the function's own.
 
-    lambda_svc._LAMBDA_STATE_TRANSITION_DELAY = 0
-    lambda_runtime._detect_runtime_binary = lambda_binary
-    lambda_runtime.Worker.invoke = invoke_or_report
+        docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+        """
+        config, logging = self.config, self.config["LoggingConfig"]
+        region = config["FunctionArn"].split(":")[3]
+        own = config.get("Environment", {}).get("Variables", {})
+        layers = [folder / "opt" / "python" / "lib" / VERSION / "site-packages"]
+        layers += [folder / "opt" / "python"]
+        if logging.get("LogFormat") == "JSON":
+            own = own | {
+                "AWS_LAMBDA_LOG_FORMAT": "JSON",
+                "AWS_LAMBDA_LOG_LEVEL": logging.get("ApplicationLogLevel", "INFO"),
+            }
+        return {
+            "AWS_ENDPOINT_URL": self.url,
+            lambda_runtime.HOST_PREFIX_ENV: "true",
+            **own,
+            **lambda_runtime.execution_credentials(config),
+            "AWS_REGION": region,
+            "AWS_DEFAULT_REGION": region,
+            "AWS_LAMBDA_FUNCTION_NAME": config["FunctionName"],
+            "AWS_LAMBDA_FUNCTION_VERSION": config["Version"],
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config["MemorySize"]),
+            "AWS_LAMBDA_LOG_GROUP_NAME": logging["LogGroup"],
+            "PYTHONPATH": os.pathsep.join([*map(str, layers), own.get("PYTHONPATH", "")]),
+            "TMPDIR": str(folder / "tmp"),
+            "_HANDLER": config["Handler"],
+        }
+
+    def _discard_tmpdir(self) -> None:
+        """End the process, if there is one, and delete its files; MiniStack calls this, too."""
+        self.function = None
+        self.files.close()

@@ -55,7 +55,7 @@ def serve(listener: socket.socket, ready: Callable[[], object] = lambda: None) -
         from chalicekit.emulator import apigateway, functions, guard
 
         apigateway.patch_apigateway()
-        functions.patch_lambda(Path(folder) / "python")
+        functions.patch_lambda(Path(folder) / "python", f"http://127.0.0.1:{port}")
         config = Config()
         config.bind = [f"fd://{listener.fileno()}"]
         config.loglevel = "ERROR"

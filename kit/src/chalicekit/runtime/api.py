@@ -16,18 +16,34 @@ from typing import Any
 
 from chalicekit.runtime.environment import VARIABLES
 
+REQUEST_ID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:test"
+# docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+REQUEST_LIMIT = 6 * 1024 * 1024
+RESPONSE_LIMIT = REQUEST_LIMIT + 100
+TOO_LARGE = {
+    "errorType": "Function.ResponseSizeTooLarge",
+    "errorMessage": "Response payload size exceeded maximum allowed payload size "
+    f"({RESPONSE_LIMIT} bytes).",
+}
 
 
 class Function:
     """A function that has been started: its events and its reports."""
 
     def __init__(self) -> None:
-        self.events = SimpleQueue[bytes | None]()
+        self.events = SimpleQueue[tuple[bytes, dict[str, str]] | None]()
         self.outcomes = SimpleQueue[tuple[str, Any]]()
         self.started = time.perf_counter()
         self.ready: float | None = None  # when it first asks for an event: the end of INIT
+        self.settled = threading.Event()  # it is ready, or it has failed
+        self.request_id = REQUEST_ID
         self.process_id = 0
+
+    def report(self, kind: str, payload: Any) -> None:
+        """Add a report, which `outcome` returns."""
+        self.outcomes.put((kind, payload))
+        self.settled.set()
 
     def outcome(self, seconds: float = 30) -> tuple[str, Any]:
         """Return the function's next report: its kind and payload.
@@ -40,10 +56,19 @@ class Function:
         except Empty:
             raise TimeoutError(f"the function reported nothing within {seconds} s") from None
 
-    def invoke(self, event: Any) -> tuple[str, Any]:
-        """Return the outcome of an invocation."""
-        self.events.put(json.dumps(event).encode())
-        return self.outcome()
+    def invoke(
+        self, event: Any, seconds: float = 30, request_id: str = REQUEST_ID, arn: str = ARN
+    ) -> tuple[str, Any]:
+        """Return the outcome of an invocation, which may take `seconds`."""
+        self.request_id = request_id
+        headers = {
+            "Lambda-Runtime-Aws-Request-Id": request_id,
+            "Lambda-Runtime-Deadline-Ms": str(int((time.time() + seconds) * 1000)),
+            "Lambda-Runtime-Invoked-Function-Arn": arn,
+            "Content-Type": "application/json",  # without it, AWS's runtime client crashes
+        }
+        self.events.put((json.dumps(event).encode(), headers))
+        return self.outcome(seconds)
 
 
 def runtime_api(function: Function) -> ThreadingHTTPServer:
@@ -55,29 +80,36 @@ def runtime_api(function: Function) -> ThreadingHTTPServer:
 
         def do_GET(self) -> None:
             function.ready = function.ready or time.perf_counter()
+            function.settled.set()
             event = function.events.get()
             if event is None:
                 self.close_connection = True
-                return
-            self.send_response(200)
-            self.send_header(
-                "Lambda-Runtime-Aws-Request-Id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
-            )
-            self.send_header("Lambda-Runtime-Deadline-Ms", str(int(time.time() * 1000) + 10_000))
-            self.send_header("Lambda-Runtime-Invoked-Function-Arn", ARN)
-            # Without a Content-Type, AWS's runtime client crashes.
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(event)))
-            self.end_headers()
-            self.wfile.write(event)
+            else:
+                self.respond(200, *event)
 
         def do_POST(self) -> None:
-            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            body = self.rfile.read(int(self.headers["Content-Length"]))
             kind = self.path.rpartition("/")[2]
-            function.outcomes.put(("init/error" if "/init/" in self.path else kind, body))
-            self.send_response(202)
-            self.send_header("Content-Length", "0")
+            if self.path.endswith("/init/error"):
+                function.report("init/error", json.loads(body))
+            elif function.request_id not in self.path:
+                return self.respond(400, b'{"errorType": "InvalidRequestID"}')
+            elif len(body) > RESPONSE_LIMIT:
+                function.report("error", TOO_LARGE)
+                return self.respond(413, b'{"errorType": "RequestEntityTooLarge"}')
+            else:
+                function.report(kind, json.loads(body))
+            return self.respond(202)
+
+        def respond(
+            self, status: int, body: bytes = b"", headers: dict[str, str] | None = None
+        ) -> None:
+            self.send_response(status)
+            for name, value in (headers or {}).items():
+                self.send_header(name, value)
+            self.send_header("Content-Length", str(len(body)))
             self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, *_: Any) -> None:
             """Log nothing."""
@@ -106,6 +138,7 @@ def booted(
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
         lambda_environment = VARIABLES | {
             "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_port}",
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
             "AWS_LAMBDA_FUNCTION_NAME": "test",
             "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
@@ -123,7 +156,7 @@ def booted(
             stderr=subprocess.STDOUT,
         )
         function.process_id = process.pid
-        threading.Thread(target=lambda: function.outcomes.put(("exit", process.wait()))).start()
+        threading.Thread(target=lambda: function.report("exit", process.wait())).start()
         try:
             yield function
         finally:

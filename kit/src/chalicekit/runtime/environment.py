@@ -8,7 +8,10 @@ import venv
 from importlib.util import find_spec
 from pathlib import Path
 
-from chalicekit.build.imports import LAMBDA_HAS
+# Lambda has the standard library, boto3 with its dependencies, and AWS's runtime client.
+# docs.aws.amazon.com/lambda/latest/dg/python-package.html
+LAMBDA_HAS = {"boto3", "botocore", "dateutil", "jmespath", "s3transfer", "six", "urllib3"}
+LAMBDA_HAS |= {"awslambdaric", "runtime_client", "simplejson", "snapshot_restore_py"}
 
 VERSION = f"python{sys.version_info.major}.{sys.version_info.minor}"
 
@@ -23,6 +26,16 @@ VARIABLES = {
     "PYTHONDONTWRITEBYTECODE": "1",  # the code folder is read-only
 }
 
+# Only Lambda sets these: docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+RESERVED = (
+    "_HANDLER _X_AMZN_TRACE_ID AWS_DEFAULT_REGION AWS_REGION AWS_EXECUTION_ENV "
+    "AWS_LAMBDA_FUNCTION_NAME AWS_LAMBDA_FUNCTION_MEMORY_SIZE AWS_LAMBDA_FUNCTION_VERSION "
+    "AWS_LAMBDA_INITIALIZATION_TYPE AWS_LAMBDA_LOG_GROUP_NAME AWS_LAMBDA_LOG_STREAM_NAME "
+    "AWS_ACCESS_KEY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_SESSION_TOKEN "
+    "AWS_LAMBDA_RUNTIME_API LAMBDA_TASK_ROOT LAMBDA_RUNTIME_DIR"
+)
+RESERVED_VARIABLES = frozenset(RESERVED.split())
+
 
 def lambda_python(folder: Path) -> Path:
     """Create a virtual environment in `folder` and return its Python.
@@ -33,8 +46,10 @@ def lambda_python(folder: Path) -> Path:
     site_packages = folder / "lib" / VERSION / "site-packages"
     for name in LAMBDA_HAS:
         spec = find_spec(name)
-        if spec and spec.origin:  # runtime_client exists on Linux only
+        if spec and spec.origin:
             source = Path(spec.origin)
             source = source.parent if spec.submodule_search_locations else source
             (site_packages / source.name).symlink_to(source)
+    if not find_spec("runtime_client"):  # AWS has it for Linux only
+        (site_packages / "runtime_client.py").symlink_to(Path(__file__).with_name("client.py"))
     return folder / "bin" / "python"

@@ -1,0 +1,139 @@
+"""The start of a function's process: a read-only disk, and no AWS but the emulated one.
+
+This is a script for a process that has Lambda's modules only. It ends in AWS's runtime client.
+Python itself reports what a function is about to do: docs.python.org/3/library/audit_events.html.
+What other programs and compiled modules do is not seen.
+"""
+
+import errno
+import os
+import re
+import sys
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import urlsplit
+
+TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+# Where an event's arguments have a path that changes, and the folder that it is relative to
+CHANGES: dict[str, list[tuple[int, int | None]]] = {
+    "os.chmod": [(0, 2)],
+    "os.chown": [(0, 3)],
+    "os.link": [(1, 3)],
+    "os.mkdir": [(0, 2)],
+    "os.remove": [(0, 1)],
+    "os.rename": [(0, 2), (1, 3)],
+    "os.rmdir": [(0, 1)],
+    "os.symlink": [(1, 2)],
+    "os.truncate": [(0, None)],
+    "os.utime": [(0, 3)],
+}
+AWS_HOST = re.compile(r"\.(amazonaws\.com(\.cn)?|api\.aws|on\.aws)$")
+API_HOST = re.compile(r"([0-9a-z]+)\.execute-api\.")
+BUCKET_HOST = re.compile(r"(.+?)\.s3[.-]")
+
+
+class Watch:
+    """Refuses what a function on Lambda cannot do: an audit hook.
+
+    Only /tmp can be written to, and devices. `temporary` is the function's own folder for temporary
+    files; its code and all other files of the emulated AWS are in the folder that is two above.
+    """
+
+    def __init__(self, temporary: str) -> None:
+        self.temporary = Path(temporary).resolve()
+        self.emulator = self.temporary.parent.parent
+        self.places = [Path(name).resolve() for name in ("/tmp", "/dev", "/proc")]
+
+    def __call__(self, event: str, arguments: Any) -> None:
+        """Raise the error that the function would see."""
+        if event == "open":
+            path, _, flags = arguments
+            if flags & TO_WRITE:
+                self.refuse_change(path)
+        elif event in CHANGES:
+            for position, folder in CHANGES[event]:
+                self.refuse_change(arguments[position], -1 if folder is None else arguments[folder])
+        elif event == "sqlite3.connect":
+            self.refuse_new_database(os.fsdecode(arguments[0]))
+        elif event == "socket.getaddrinfo" and AWS_HOST.search(str(arguments[0])):
+            raise OSError(f"The emulated AWS does not let a function reach AWS: {arguments[0]}")
+
+    def refuse_change(self, path: Any, folder: int = -1) -> None:
+        """Raise OSError, as a read-only file system does. A descriptor is of an open file."""
+        if not isinstance(path, int) and not self.is_writable(path, folder):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), os.fsdecode(path))
+
+    def refuse_new_database(self, name: str) -> None:
+        """Raise SQLite's error for a file that it cannot create."""
+        if not name.startswith((":memory:", "file:")) and name and not Path(name).exists():
+            from sqlite3 import OperationalError
+
+            if not self.is_writable(name):
+                raise OperationalError("unable to open database file")
+
+    def is_writable(self, path: Any, folder: int = -1) -> bool:
+        """Tell whether a path can be written to, or has no folder, which is another error."""
+        real = Path(path_of(folder), os.fsdecode(path)).resolve()
+        if real.is_relative_to(self.emulator):
+            return real.is_relative_to(self.temporary)
+        return any(map(real.is_relative_to, self.places)) or not real.parent.is_dir()
+
+
+def path_of(folder: int) -> str:
+    """Return the path of an open folder; -1 is the current one."""
+    if folder == -1:
+        return ""
+    if sys.platform == "darwin":
+        import fcntl
+
+        return os.fsdecode(fcntl.fcntl(folder, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0"))
+    return str(Path(f"/proc/self/fd/{folder}").readlink())
+
+
+class RedirectBotocore:
+    """Prepares botocore, when it is imported, to send each request to the emulated AWS at `url`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Return the specification of the module that lists botocore's handlers of its events."""
+        spec = PathFinder.find_spec(name, path, target) if name == "botocore.handlers" else None
+        if spec and spec.loader:
+            execute = spec.loader.exec_module
+
+            def execute_and_add(module: ModuleType) -> None:
+                execute(module)
+                module.BUILTIN_HANDLERS.append(("before-sign", self.redirect))
+
+            spec.loader.exec_module = execute_and_add  # type: ignore[method-assign]
+        return spec
+
+    def redirect(self, request: Any, **_: Any) -> None:
+        """Replace the address of AWS, which some code names, in a request."""
+        url = urlsplit(request.url)
+        host, path = url.hostname or "", url.path
+        if api := API_HOST.match(host):
+            path = f"/_aws/execute-api/{api[1]}{path}"
+        elif bucket := BUCKET_HOST.match(host):
+            path = f"/{bucket[1]}{path}"
+        elif not AWS_HOST.search(host):
+            return
+        request.url = f"{self.url}{path}" + (f"?{url.query}" if url.query else "")
+
+
+def main(handler: str, url: str, temporary: str) -> None:
+    """Run a function with AWS's runtime client."""
+    sys.argv[1:] = [handler]
+    sys.path[0] = str(Path.cwd())  # instead of this script's folder
+    sys.meta_path.insert(0, RedirectBotocore(url))
+    sys.addaudithook(Watch(temporary))
+    from awslambdaric.__main__ import main  # type: ignore[import-untyped]
+
+    main(sys.argv)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
