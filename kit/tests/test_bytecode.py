@@ -1,0 +1,58 @@
+"""Bytecode is written for each module that is Python, and Python checks it against its source."""
+
+import importlib.util
+import marshal
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import chalice.app
+import pytest
+
+from chalicekit.build.bytecode import compile_module
+
+ANNOTATED = "import base64\ndef f(a: int) -> bytes: return base64.b64encode(bytes(a))"
+
+
+def compiled(folder: Path, source: str, name: str) -> tuple[bytes, CodeType]:
+    """Return the header and the code of a module's bytecode."""
+    (folder / "source.py").write_text(source)
+    compile_module(folder / "source.py", folder / "target.pyc", name)
+    content = (folder / "target.pyc").read_bytes()
+    return content[:16], marshal.loads(content[16:])
+
+
+def test_python_checks_the_hash_of_the_source(tmp_path: Path) -> None:
+    header, _ = compiled(tmp_path, ANNOTATED, "app.py")
+    checked_hash = bytes([3, 0, 0, 0])  # PEP 552
+    digest = importlib.util.source_hash(ANNOTATED.encode())
+    assert header == importlib.util.MAGIC_NUMBER + checked_hash + digest
+
+
+def test_the_code_names_the_file_on_lambda(tmp_path: Path) -> None:
+    _, code = compiled(tmp_path, ANNOTATED, "chalicelib/hash.py")
+    assert code.co_filename == "/var/task/chalicelib/hash.py"
+
+
+@pytest.mark.parametrize(
+    ("name", "is_lean"),
+    [("chalice/app.py", True), ("app.py", False), ("other/chalice/app.py", False)],
+)
+def test_only_chalice_s_module_is_lean(tmp_path: Path, name: str, is_lean: bool) -> None:
+    _, code = compiled(tmp_path, ANNOTATED, name)
+    module: dict[str, Any] = {"__name__": "module"}
+    exec(code, module)
+    assert ("base64" not in module) is is_lean
+    assert (module["f"].__annotations__ == {}) is is_lean
+
+
+def test_chalice_s_module_gets_the_same_bytecode_each_time(tmp_path: Path) -> None:
+    source = Path(chalice.app.__file__).read_text()
+    first, again = (compiled(tmp_path, source, "chalice/app.py") for _ in range(2))
+    assert first == again
+
+
+def test_a_file_that_is_not_python_gets_no_bytecode(tmp_path: Path) -> None:
+    (tmp_path / "template.py").write_text("import {{ name }}.")
+    compile_module(tmp_path / "template.py", tmp_path / "template.pyc", "template.py")
+    assert not (tmp_path / "template.pyc").exists()
