@@ -1,0 +1,245 @@
+"""A stage's tables, queues and buckets: a CloudFormation stack apart from the functions.
+
+`.chalice/resources.json` (or `.yaml`) is a CloudFormation template for all stages: it may declare
+the parameters App and Stage, so that names have both in them. Each stage has a stack of its own,
+APP-STAGE-resources. Deleting, renaming or rolling back the app does not touch it.
+
+A change goes through a change set. It says beforehand what would be lost, and it takes over a
+table of a stack that was deleted, if the template's DeletionPolicy retained it:
+docs.aws.amazon.com/AWSCloudFormation/latest/APIReference/API_CreateChangeSet.html
+"""
+
+import json
+import re
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from botocore.exceptions import ClientError
+
+from chalicekit.aws import errors_in_one_line
+from chalicekit.errors import Refusal
+from chalicekit.project import Project
+
+FILES = ("resources.json", "resources.yaml")
+BUSY_SECONDS = 30  # how long to wait for a change that somebody else has started
+
+
+class TemplateLoader(yaml.SafeLoader):  # type: ignore[misc]
+    """Reads YAML with CloudFormation's tags: `!Sub text` is `{"Fn::Sub": "text"}`."""
+
+    def function(self, tag: str, node: yaml.Node) -> dict[str, Any]:
+        """Return a tagged value in the long form."""
+        if isinstance(node, yaml.ScalarNode):
+            value: Any = self.construct_scalar(node)
+        elif isinstance(node, yaml.SequenceNode):
+            value = self.construct_sequence(node, deep=True)
+        else:
+            value = self.construct_mapping(node, deep=True)
+        if tag == "GetAtt" and isinstance(value, str):
+            value = value.split(".", 1)
+        return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
+
+
+TemplateLoader.add_multi_constructor("!", TemplateLoader.function)
+
+
+def template_file(folder: Path) -> Path | None:
+    """Return the template in a project's folder, or None; raises Refusal if there are two."""
+    found = [path for name in FILES if (path := folder / ".chalice" / name).exists()]
+    if len(found) > 1:
+        raise Refusal(f"Both {' and '.join(FILES)} are in .chalice: keep one.")
+    return found[0] if found else None
+
+
+def stack_name(project: Project) -> str:
+    """Return the name of the stage's stack; CloudFormation takes letters, digits and hyphens."""
+    return re.sub("[^A-Za-z0-9]+", "-", f"{project.name}-resources")
+
+
+def ensure(project: Project, say: Callable[[str], object] = click.echo) -> None:
+    """Create or update the stage's stack, and wait until it is complete.
+
+    A project without the file has no such stack: nothing happens. `say` gets a line for each step.
+    Raises Refusal if the template is no template, if data would be lost, if the stack stays busy or
+    if a resource cannot be made; a rerun continues from any of these.
+    """
+    if path := template_file(project.folder):
+        with errors_in_one_line(project):
+            bring_up(project, path, say)
+
+
+def bring_up(project: Project, path: Path, say: Callable[[str], object]) -> None:
+    """Do what `ensure` does for the template at `path`."""
+    name, stacks = stack_name(project), project.session.create_client("cloudformation")
+    template = read_template(path)
+    given = {"App": project.config.app_name, "Stage": project.stage}
+    parameters = {key: given[key] for key in given.keys() & template.get("Parameters", {}).keys()}
+    stack = usable_stack(stacks, name, project)
+    token = f"chalicekit-{uuid.uuid4()}"
+    change_set = stacks.create_change_set(
+        StackName=name,
+        ChangeSetName=token,
+        ClientToken=token,  # a client that sends the request again gets the same change set
+        ChangeSetType="UPDATE" if stack else "CREATE",
+        # A name that is written out is looked for in the account; one from a function is not.
+        TemplateBody=json.dumps(written_out(template, parameters)),
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
+        ],
+        ImportExistingResources=True,
+    )
+    planned = wait(lambda: stacks.describe_change_set(ChangeSetName=change_set["Id"]), "Status")
+    lost = [name_of(change) for change in resource_changes(planned) if is_lost(change)]
+    reason = planned.get("StatusReason", "")
+    if planned["Status"] == "FAILED" or lost:
+        stacks.delete_change_set(ChangeSetName=change_set["Id"])
+    if lost:
+        values = " ".join(f"{key}={value}" for key, value in sorted(parameters.items()))
+        raise Refusal(
+            f".chalice/{path.name} would delete {', '.join(lost)} with its data. If you mean it: "
+            f"`aws cloudformation deploy --stack-name {name} --template-file .chalice/{path.name}"
+            f"{' --parameter-overrides ' + values if values else ''}`."
+        )
+    if planned["Status"] == "FAILED":
+        if "didn't contain changes" in reason or "No updates are to be performed" in reason:
+            return
+        raise Refusal(one_line(f"The stack {name} cannot be made: {reason}"))
+    taken = [
+        name_of(change) for change in resource_changes(planned) if change["Action"] == "Import"
+    ]
+    if taken:
+        say(f"Taking over what exists: {', '.join(taken)}")
+    say(f"{'Updating' if stack else 'Creating'} stack: {name}")
+    stacks.execute_change_set(
+        ChangeSetName=change_set["Id"], ClientRequestToken=token, RetainExceptOnCreate=True
+    )
+    stack_id = change_set["StackId"]
+    done = wait(lambda: describe(stacks, stack_id), "StackStatus")
+    if done["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"):
+        raise Refusal(one_line(f"The stack {name} failed: {failure(stacks, done, token)}"))
+
+
+def read_template(path: Path) -> dict[str, Any]:
+    """Return the content of a template; raises Refusal if it is no JSON or YAML object."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = json.loads(text) if path.suffix == ".json" else yaml.load(text, TemplateLoader)
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise Refusal(one_line(f".chalice/{path.name} cannot be read: {error}")) from error
+    if not isinstance(content, dict) or not content.get("Resources"):
+        raise Refusal(f".chalice/{path.name} has no Resources, as a CloudFormation template has.")
+    return content
+
+
+def written_out(part: Any, values: dict[str, str]) -> Any:
+    """Return a part of a template with the values of parameters in place of Ref and Fn::Sub."""
+    if isinstance(part, list):
+        return [written_out(item, values) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if part.keys() == {"Ref"} and part["Ref"] in values:
+        return values[part["Ref"]]
+    if part.keys() == {"Fn::Sub"} and isinstance(part["Fn::Sub"], str):
+        text = re.sub(r"\$\{(\w+)\}", lambda v: values.get(v[1], v[0]), part["Fn::Sub"])
+        return {"Fn::Sub": text} if "${" in text else text
+    return {key: written_out(value, values) for key, value in part.items()}
+
+
+def usable_stack(stacks: Any, name: str, project: Project) -> dict[str, Any] | None:
+    """Return the stack once it can be updated, or None if it is still to be created.
+
+    A change that is under way, as an interrupted command leaves it, is waited for; raises Refusal
+    if it takes long. A stack whose first creation failed can only be deleted; it has nothing.
+    """
+    found = describe(stacks, name)
+    if not found:
+        return None
+    stack_id = found["StackId"]  # by its id, a stack is found also once it is deleted
+    stack = wait(lambda: describe(stacks, stack_id), "StackStatus", BUSY_SECONDS)
+    status = stack["StackStatus"]
+    if is_busy(status):
+        again = project.command("deploy")
+        raise Refusal(f"The stack {name} is busy ({status}): run `{again}` when it has finished.")
+    if status == "ROLLBACK_COMPLETE":
+        stacks.delete_stack(StackName=stack_id)
+        wait(lambda: describe(stacks, stack_id), "StackStatus")
+        return None
+    return None if status in ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS") else stack
+
+
+def describe(stacks: Any, name: str) -> dict[str, Any] | None:
+    """Return a stack, or None if there is none of this name or id."""
+    try:
+        found: dict[str, Any] = stacks.describe_stacks(StackName=name)["Stacks"][0]
+        return found
+    except ClientError as error:
+        if "does not exist" in error.response["Error"]["Message"]:
+            return None
+        raise
+
+
+def is_busy(status: str) -> bool:
+    """Tell whether something is under way. A stack in review has only a change set as yet."""
+    return status.endswith(("_IN_PROGRESS", "_PENDING")) and status != "REVIEW_IN_PROGRESS"
+
+
+def wait(ask: Callable[[], Any], key: str, seconds: float = float("inf")) -> dict[str, Any]:
+    """Return what `ask` returns once the status under `key` is not busy, or time is up."""
+    deadline, pause = time.monotonic() + seconds, 0.2
+    while is_busy((found := ask())[key]) and time.monotonic() < deadline:
+        time.sleep(pause)
+        pause = min(pause * 1.5, 5)
+    return dict(found)
+
+
+def resource_changes(change_set: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the changes of resources that a change set would make."""
+    return [change["ResourceChange"] for change in change_set.get("Changes", [])]
+
+
+def is_lost(change: dict[str, Any]) -> bool:
+    """Tell whether a change deletes a resource: it is removed or replaced, and not retained."""
+    goes = change["Action"] == "Remove" or change.get("Replacement") == "True"
+    return goes and not change.get("PolicyAction", "").endswith(("Retain", "Snapshot"))
+
+
+def name_of(change: dict[str, Any]) -> str:
+    """Return the name of a resource that has one; a queue's is at the end of its URL."""
+    return str(change.get("PhysicalResourceId") or change["LogicalResourceId"]).rpartition("/")[2]
+
+
+def failure(stacks: Any, stack: dict[str, Any], token: str) -> str:
+    """Return what failed first in the operation with a token."""
+    pages = stacks.get_paginator("describe_stack_events").paginate(StackName=stack["StackId"])
+    failed = [
+        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason is given')}"
+        for event in pages.build_full_result()["StackEvents"]  # the newest first
+        if event.get("ClientRequestToken") == token and event["ResourceStatus"].endswith("_FAILED")
+    ]
+    return failed[-1] if failed else f"it is {stack['StackStatus']}"
+
+
+def one_line(text: str) -> str:
+    """Return a text of AWS's or of a parser's as one line."""
+    return " ".join(text.split())
+
+
+def kept(project: Project) -> str:
+    """Return a line about the stage's stack, which `delete` keeps; "" if there is none."""
+    if not template_file(project.folder):
+        return ""
+    name = stack_name(project)
+    stack = describe(project.session.create_client("cloudformation"), name)
+    if not stack or stack["StackStatus"] == "REVIEW_IN_PROGRESS":
+        return ""
+    if project.emulator:
+        return f"The stack {name} is kept with its data, until the emulator ends."
+    return (
+        f"The stack {name} is kept with its data. To delete it: `aws cloudformation delete-stack "
+        f"--stack-name {name}`, then each resource that its DeletionPolicy retains."
+    )

@@ -1,0 +1,237 @@
+"""A stage's tables, queues and buckets are a stack of their own, and keep their data."""
+
+import json
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from chalicekit import resources
+from chalicekit.aws import EmulatedSession
+from chalicekit.errors import Refusal
+from chalicekit.project import Project
+from tests.emulated import client
+from tests.processes import wait_until
+from tests.project import TestProject
+
+TABLE = {
+    "Type": "AWS::DynamoDB::Table",
+    "DeletionPolicy": "RetainExceptOnCreate",
+    "UpdateReplacePolicy": "Retain",
+    "Properties": {
+        "TableName": {"Fn::Sub": "${App}-${Stage}-links"},
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "code", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "code", "KeyType": "HASH"}],
+    },
+}
+QUEUE = {
+    "Type": "AWS::SQS::Queue",
+    "Properties": {"QueueName": {"Fn::Sub": "${App}-${Stage}-jobs"}},
+}
+WRONG = {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": "long"}}
+
+
+class Shop(TestProject):
+    """A project with resources, whose stage dev is in the emulated AWS."""
+
+    @property
+    def stack(self) -> str:
+        """The name of the stack."""
+        return f"{self.name}-dev-resources"
+
+    def declare(self, **declared: Any) -> None:
+        """Write the resources, by their logical ids."""
+        names = {"App": {"Type": "String"}, "Stage": {"Type": "String"}}
+        template = {"Parameters": names, "Resources": declared}
+        self.write(".chalice/resources.json", json.dumps(template))
+
+    def ensure(self) -> list[str]:
+        """Bring the stack up; return what is said."""
+        said = list[str]()
+        resources.ensure(self.project(), said.append)
+        return said
+
+    def is_refused(self) -> str:
+        """Try to bring the stack up; return the line with which that is refused."""
+        with pytest.raises(Refusal) as refusal:
+            self.ensure()
+        assert "\n" not in str(refusal.value)
+        return str(refusal.value)
+
+    def put(self) -> None:
+        """Put an item into the table."""
+        item = {"code": {"S": "a"}}
+        client(self.aws, "dynamodb").put_item(TableName=f"{self.name}-dev-links", Item=item)
+
+    def items(self) -> int:
+        """Return how many items the table has."""
+        found = client(self.aws, "dynamodb").scan(TableName=f"{self.name}-dev-links")
+        return int(found["Count"])
+
+    def queue(self, name: str = "jobs") -> str:
+        """Return the URL of a queue, which must exist."""
+        found = client(self.aws, "sqs").get_queue_url(QueueName=f"{self.name}-dev-{name}")
+        return str(found["QueueUrl"])
+
+
+@pytest.fixture
+def shop(tmp_path: Path, aws: str) -> Shop:
+    """A project with a table and a queue."""
+    shop = Shop(tmp_path / "shop", aws)
+    shop.declare(Links=TABLE, Jobs=QUEUE)
+    return shop
+
+
+def test_a_project_without_the_file_has_no_stack(tmp_path: Path) -> None:
+    project = Shop(tmp_path, aws="http://127.0.0.1:1")  # nobody is asked
+    assert (project.ensure(), resources.kept(project.project())) == ([], "")
+
+
+def test_the_stack_is_created_and_updated(shop: Shop) -> None:
+    shop.declare(Links=TABLE)
+    assert shop.ensure() == [f"Creating stack: {shop.stack}"]
+    shop.put()
+    assert shop.ensure() == []
+    shop.declare(Links=TABLE, Jobs=QUEUE)
+    assert shop.ensure() == [f"Updating stack: {shop.stack}"]
+    assert (shop.items(), bool(shop.queue())) == (1, True)
+
+
+def test_a_template_may_be_yaml_with_cloudformations_tags(shop: Shop) -> None:
+    (shop.folder / ".chalice" / "resources.json").unlink()
+    shop.write(
+        ".chalice/resources.yaml",
+        f"""\
+Parameters: {{Stage: {{Type: String}}}}
+Resources:
+  Failed: {{Type: AWS::SQS::Queue, Properties: {{QueueName: !Sub "{shop.name}-${{Stage}}-failed"}}}}
+  Jobs:
+    Type: AWS::SQS::Queue
+    Properties:
+      QueueName: !Join ["-", [{shop.name}, !Ref Stage, jobs]]
+      RedrivePolicy: {{deadLetterTargetArn: !GetAtt Failed.Arn, maxReceiveCount: 3}}
+""",
+    )
+    shop.ensure()
+    wanted = {"QueueUrl": shop.queue(), "AttributeNames": ["RedrivePolicy"]}
+    found = client(shop.aws, "sqs").get_queue_attributes(**wanted)["Attributes"]
+    assert f":{shop.name}-dev-failed" in found["RedrivePolicy"]
+
+
+def test_a_change_that_would_delete_data_is_refused(shop: Shop) -> None:
+    shop.ensure()
+    shop.declare(Links=TABLE)
+    file = ".chalice/resources.json"
+    assert shop.is_refused() == (
+        f"{file} would delete {shop.name}-dev-jobs with its data. If you mean it: "
+        f"`aws cloudformation deploy --stack-name {shop.stack} --template-file {file} "
+        f"--parameter-overrides App={shop.name} Stage=dev`."
+    )
+    assert shop.queue()
+
+
+def test_what_the_template_retains_may_be_removed(shop: Shop) -> None:
+    shop.ensure()
+    shop.put()
+    shop.declare(Jobs=QUEUE)
+    shop.ensure()
+    assert shop.items() == 1
+
+
+def test_the_data_of_a_deleted_stack_is_taken_over(shop: Shop) -> None:
+    shop.declare(Links=TABLE)
+    shop.ensure()
+    shop.put()
+    client(shop.aws, "cloudformation").delete_stack(StackName=shop.stack)  # it is not waited for
+    taken = f"Taking over what exists: {shop.name}-dev-links"
+    assert shop.ensure() == [taken, f"Creating stack: {shop.stack}"]
+    assert shop.items() == 1
+
+
+def test_a_failed_creation_says_what_failed_and_can_be_rerun(shop: Shop) -> None:
+    shop.declare(Links=TABLE, Wrong=WRONG)
+    assert shop.is_refused().startswith(f"The stack {shop.stack} failed: Wrong: Invalid value")
+    shop.declare(Links=TABLE)
+    assert shop.ensure() == [f"Creating stack: {shop.stack}"]
+
+
+def test_a_failed_update_leaves_what_there_was(shop: Shop) -> None:
+    shop.ensure()
+    shop.put()
+    shop.declare(Links=TABLE, Jobs=QUEUE, Wrong=WRONG)
+    assert shop.is_refused().startswith(f"The stack {shop.stack} failed: Wrong: Invalid value")
+    assert shop.items() == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", ".chalice/resources.json cannot be read: "),
+        ("[]", ".chalice/resources.json has no Resources, as a CloudFormation template has."),
+        ('{"Resources": {"A": {"Type": "AWS::No::Such"}}}', "AWS refused: "),
+    ],
+)
+def test_a_file_that_is_no_template_is_refused(shop: Shop, text: str, message: str) -> None:
+    shop.write(".chalice/resources.json", text)
+    assert shop.is_refused().startswith(message)
+
+
+def test_two_templates_are_refused(shop: Shop) -> None:
+    shop.write(".chalice/resources.yaml", "")
+    message = "Both resources.json and resources.yaml are in .chalice: keep one."
+    assert shop.is_refused() == message
+
+
+def test_a_name_that_is_taken_is_refused(shop: Shop) -> None:
+    shop.ensure()
+    other = Shop(shop.folder / "other", shop.aws)
+    other.declare(Links=json.loads(json.dumps(TABLE).replace("${App}", shop.name)))
+    assert f"{shop.name}-dev-links already exists in stack" in other.is_refused()
+
+
+def test_a_busy_stack_is_refused_until_it_is_ready(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = {"ResourceSignal": {"Timeout": "PT1M"}}
+    waiting = {"Type": "AWS::CloudFormation::WaitCondition", "CreationPolicy": policy}
+    stacks = client(shop.aws, "cloudformation")
+    template = json.dumps({"Resources": {"Wait": waiting}})
+    stacks.create_stack(StackName=shop.stack, TemplateBody=template)
+    with monkeypatch.context() as patch:
+        patch.setattr(resources, "BUSY_SECONDS", 0)
+        assert shop.is_refused() == (
+            f"The stack {shop.stack} is busy (CREATE_IN_PROGRESS): run "
+            f"`{shop.project().command('deploy')}` when it has finished."
+        )
+    signal = {"LogicalResourceId": "Wait", "UniqueId": "1", "Status": "SUCCESS"}
+
+    def signalled() -> bool:
+        with suppress(ClientError):  # it does not wait for a signal yet
+            return bool(stacks.signal_resource(StackName=shop.stack, **signal))
+        return False
+
+    wait_until(signalled)
+    assert "would delete" in shop.is_refused()  # it waits, and then sees what there is
+
+
+def test_delete_says_what_is_kept(shop: Shop) -> None:
+    emulated, account = shop.project(), Project(shop.folder)
+    account.__dict__["session"] = EmulatedSession(shop.aws)
+    assert (resources.kept(emulated), resources.kept(account)) == ("", "")
+    shop.ensure()
+    kept = f"The stack {shop.stack} is kept with its data"
+    assert resources.kept(emulated) == f"{kept}, until the emulator ends."
+    assert resources.kept(account) == (
+        f"{kept}. To delete it: `aws cloudformation delete-stack --stack-name {shop.stack}`, then "
+        "each resource that its DeletionPolicy retains."
+    )
+
+
+def test_an_app_may_have_a_name_that_a_stack_may_not_have(shop: Shop) -> None:
+    shop.name = shop.name.replace("-", "_")
+    shop.configure(app_name=shop.name)
+    shop.ensure()
+    assert shop.queue()
