@@ -1,22 +1,26 @@
 """One command at a time for each stage."""
 
 import fcntl
-import sys
 from typing import IO
 
-from chalicekit.settings import PROJECT
+from chalicekit.errors import Refusal
+from chalicekit.project import Project
 
 
-def lock(stage: str) -> IO[str]:
-    """Return a file that is locked until it is closed; exits with one line if it is locked already.
+def lock(project: Project) -> IO[str]:
+    """Return a file that is locked until it is closed.
 
-    Two commands would write the same `build/STAGE`, and two deploys could create two APIs.
+    Two commands would write the same folder, and two deploys could create two APIs. Raises Refusal
+    if another command has locked the stage.
     """
-    path = PROJECT / "build" / f"{stage}.lock"
-    path.parent.mkdir(exist_ok=True)
+    path = project.build.with_name(f"{project.stage}.lock")
+    path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("w")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        sys.exit(f"Another command is running for {stage}: try again when it has finished.")
+        file.close()
+        raise Refusal(
+            f"Another command is running for {project.stage}: try again when it has finished."
+        ) from None
     return file
