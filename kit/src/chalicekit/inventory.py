@@ -1,27 +1,24 @@
-"""Find a stage's resources in AWS, as Chalice's record lists them.
+"""What AWS has of a stage, as Chalice's record lists it.
 
 Chalice writes its record, a file, when a deploy is complete. An interrupted deploy leaves none, and
-a fresh clone has none, so the record is created from the resources in AWS. It has every kind that
-Chalice deploys except two. Log groups are found by name and stay when a stage is deleted. SNS
-subscriptions are listed only to be deleted: AWS ignores a second subscription, and only the app
-knows whether it uses a topic's name or its ARN.
+a fresh clone has none, so the kit asks AWS. Log groups are not listed: they stay when a stage is
+deleted, and Chalice finds them by name.
 """
 
+import ast
 import json
-import os
-from collections.abc import Callable, Iterator
-from functools import cache
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 from botocore.session import Session
+from chalice import Chalice
+from chalice.app import SNSEventConfig
 from chalice.awsclient import TypedAWSClient
 from chalice.config import Config
-from chalice.deploy.appgraph import ApplicationGraphBuilder, DependencyBuilder
-from chalice.deploy.models import ManagedIAMRole
-
-from chalicekit.build.files import load_chalice_commands
-from chalicekit.settings import PROJECT
 
 Resource = dict[str, Any]
 NOT_FOUND = {
@@ -31,7 +28,7 @@ NOT_FOUND = {
     "NotFoundException",
     "ResourceNotFoundException",
 }
-# The record's keys for the ARN and the name of an event source
+# What Chalice's record calls the ARN and the name of an event source
 EVENT_SOURCES = {
     "sqs": ("queue_arn", "queue"),
     "kinesis": ("kinesis_arn", "stream"),
@@ -61,160 +58,289 @@ def find_all(client: Any, operation: str, key: str, **parameters: Any) -> list[A
     return found
 
 
-class StageInAws:
-    """A stage in the account and the region of a session."""
+@dataclass(frozen=True)
+class Function:
+    """A function of the stage.
 
-    def __init__(self, config: Config, session: Session, deleting: bool) -> None:
-        """Find the stage's functions: Chalice's own, and those of CloudFormation stacks."""
-        self.config, self.deleting = config, deleting
-        self.name = f"{config.app_name}-{config.chalice_stage}"
-        self.client = cache(session.create_client)
-        self.aws_lambda = self.client("lambda")
-        region = session.get_config_variable("region")
-        suffix = TypedAWSClient(session).endpoint_dns_suffix("apigateway", region)
-        self.api_url = f"execute-api.{region}.{suffix}/{config.api_gateway_stage}/"
-        self.warnings: list[str] = []
-        self.functions: dict[str, Any] = {}
-        self.stacks: dict[str, list[Any]] = {}
-        tag = f":stage={config.chalice_stage}:app={config.app_name}"
-        for function in find_all(self.aws_lambda, "list_functions", "Functions"):
-            if f"{function['FunctionName']}-".startswith(f"{self.name}-"):
-                tags = self.aws_lambda.list_tags(Resource=function["FunctionArn"])["Tags"]
-                if "aws:cloudformation:stack-name" in tags:
-                    stack = self.stacks.setdefault(tags["aws:cloudformation:stack-name"], [])
-                    stack.append(function)
-                elif tags.get("aws-chalice", "").endswith(tag):
-                    name = function["FunctionName"][len(self.name) + 1 :] or "api_handler"
-                    self.functions[name] = function
+    `name` is the one in Chalice's record, and `stack` the CloudFormation stack that made the
+    function, or "" if Chalice did.
+    """
 
-    def resources(self, previous: list[Resource]) -> Iterator[Resource]:
-        """Yield the resources that Chalice created; it deletes them in the reverse order.
+    name: str
+    arn: str
+    role_arn: str
+    log_group: str
+    layers: tuple[str, ...]
+    stack: str
 
-        `previous` are the resources of the last record: it tells which of several APIs is in use.
+
+@dataclass(frozen=True)
+class Names:
+    """What an app calls its API, its functions and its topics, as far as that is known."""
+
+    apis: frozenset[str] = frozenset()
+    functions: frozenset[str] = frozenset()
+    topics: frozenset[str] = frozenset()
+
+    @classmethod
+    def of_app(cls, app: Chalice) -> "Names":
+        """Return the names in an app."""
+        topics = [item.topic for item in app.event_sources if isinstance(item, SNSEventConfig)]
+        return cls(apis=frozenset({app.app_name}), topics=frozenset(topics))
+
+    @classmethod
+    def of_source(cls, folder: Path) -> "Names":
+        """Return the names in the source of a project, which need not be importable.
+
+        They are those of decorated functions, and all texts with which these and the app are
+        created. Too many do no harm, since AWS is asked for each.
         """
-        yield from self.roles()
-        yield from self.layers()
-        for name, function in self.functions.items():
-            yield resource("lambda_function", name, lambda_arn=function["FunctionArn"])
-        for name in self.functions.keys() - {"api_handler"}:
-            arn = self.functions[name]["FunctionArn"]
-            yield from self.event_sources(name, arn)
-            yield from self.triggers(name, arn)
-        in_use = {item["rest_api_id"] for item in previous if "rest_api_id" in item}
-        apis = [*self.rest_apis(in_use), *self.websocket_apis()]
-        yield from apis
-        api_ids = {api[key] for api in apis for key in api if key.endswith("_api_id")}
-        domains = {item["name"]: item["domain_name"] for item in previous if "domain_name" in item}
-        for name in ("api_gateway_custom_domain", "websocket_api_custom_domain"):
-            configured = getattr(self.config, name) or {}
-            domain_name = configured.get("domain_name", domains.get(name))
-            if domain_name:
-                yield from self.domain_names(name, domain_name, api_ids)
+        functions, prefixes, apis = {"api_handler"}, {""}, set[str]()
+        for path in [folder / "app.py", *sorted((folder / "chalicelib").rglob("*.py"))]:
+            try:
+                nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+            except (OSError, SyntaxError, ValueError):
+                continue
+            for node in nodes:
+                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.decorator_list:
+                    functions.add(node.name)
+                elif isinstance(node, ast.Call):
+                    functions |= texts(node, "name")
+                    prefixes |= texts(node, "name_prefix")
+                    apis |= texts(node, "app_name")
+                elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+                    first = [
+                        item.value for item in node.value.args if isinstance(item, ast.Constant)
+                    ]
+                    apis |= {str(text) for text in first[:1]}
+        named = {prefix + name for prefix in prefixes for name in functions}
+        return cls(apis=frozenset(apis), functions=frozenset(named))
+
+
+def texts(call: ast.Call, keyword: str) -> set[str]:
+    """Return the text that a call has for a keyword, if it is written there."""
+    return {
+        str(item.value.value)
+        for item in call.keywords
+        if item.arg == keyword and isinstance(item.value, ast.Constant)
+    }
+
+
+@dataclass
+class Inventory:
+    """The resources of a stage in the account and the region of a session.
+
+    Attributes:
+        session: For the calls.
+        config: The stage's settings.
+        names: What the app calls its parts.
+        previous: The resources of the last record, which tells which of several APIs is in use.
+        deleting: Whether everything is to be found, or what a deploy goes on with.
+        warnings: What the user should know about the resources that were found.
+
+    """
+
+    session: Session
+    config: Config
+    names: Names = field(default_factory=Names)
+    previous: list[Resource] = field(default_factory=list)
+    deleting: bool = False
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.name = f"{self.config.app_name}-{self.config.chalice_stage}"
+        self.client = cache(self.session.create_client)
+        self.policy = cache(self.read_policy)
+
+    @cached_property
+    def all_functions(self) -> list[Function]:
+        """The stage's functions: Chalice's own, and those of CloudFormation stacks."""
+        found = []
+        tag = f":stage={self.config.chalice_stage}:app={self.config.app_name}"
+        for item in find_all(self.client("lambda"), "list_functions", "Functions"):
+            name = item["FunctionName"]
+            if not f"{name}-".startswith(f"{self.name}-"):
+                continue
+            tags = self.client("lambda").list_tags(Resource=item["FunctionArn"])["Tags"]
+            stack = tags.get("aws:cloudformation:stack-name", "")
+            if stack or tags.get("aws-chalice", "").endswith(tag):
+                log_group = item.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}")
+                layers = tuple(layer["Arn"] for layer in item.get("Layers", []))
+                short = name if stack else name[len(self.name) + 1 :] or "api_handler"
+                arn = item["FunctionArn"]
+                found.append(Function(short, arn, item["Role"], log_group, layers, stack))
+        return found
+
+    @property
+    def functions(self) -> list[Function]:
+        """The functions that Chalice deployed."""
+        return [function for function in self.all_functions if not function.stack]
+
+    @property
+    def stacks(self) -> list[str]:
+        """The names of the CloudFormation stacks that the stage's other functions belong to."""
+        return list(dict.fromkeys(item.stack for item in self.all_functions if item.stack))
+
+    def resources(self) -> list[Resource]:
+        """Return the resources that Chalice created; it deletes them in the reverse order."""
+        found = [*self.roles(), *self.layers()]
+        for function in self.functions:
+            values = {"lambda_arn": function.arn}
+            found.append(resource("lambda_function", function.name, **values))
+        for function in self.functions:
+            found += [*self.event_sources(function), *self.triggers(function)]
+        apis = [*self.rest_apis(), *self.websocket_apis()]
+        return [*found, *apis, *self.domains(apis)]
 
     def roles(self) -> Iterator[Resource]:
-        """Yield the roles that Chalice created, not those that `iam_role_arn` names."""
-        roles: dict[str, str] = {}
-        for name, function in self.functions.items():
-            configured = self.config.scope(self.config.chalice_stage, name).iam_role_arn
-            role = function["Role"].rpartition("/")[2]
-            names = {self.name: "default-role", f"{self.name}-{name}": f"{name}_role"}
-            if role in names and function["Role"] != configured:
-                roles[role] = names[role]
-        if self.deleting:  # an interrupted deploy may have created only the role
-            roles |= roles_of_app(self.config.chalice_stage)
+        """Yield the roles that Chalice created, not those that `iam_role_arn` names.
+
+        An interrupted deploy may have created a role without its function. The next one goes on
+        with it, so it is only listed to be deleted.
+        """
+        used = {function.role_arn.rpartition("/")[2] for function in self.functions}
+        names = {function.name for function in self.functions} | self.names.functions
+        scopes = [self.config.scope(self.config.chalice_stage, name) for name in sorted(names)]
+        given = {scope.iam_role_arn for scope in scopes}
+        roles = {self.name: "default-role"}
+        roles |= {f"{self.name}-{name}": f"{name}_role" for name in sorted(names)}
         for role_name, name in roles.items():
+            if not self.deleting and role_name not in used:
+                continue
             found = find(self.client("iam").get_role, RoleName=role_name)
-            if found:
+            if found and found["Role"]["Arn"] not in given:
                 arn = found["Role"]["Arn"]
                 yield resource("iam_role", name, role_name=role_name, role_arn=arn)
 
     def layers(self) -> Iterator[Resource]:
         """Yield the versions of the layer that `automatic_layer` creates; the newest is in use."""
-        if self.config.automatic_layer:
-            layer = f"{self.name}-managed-layer"
-            versions = find_all(
-                self.aws_lambda, "list_layer_versions", "LayerVersions", LayerName=layer
-            )
-            for number, version in enumerate(versions):
-                name = f"managed-layer-{version['Version']}" if number else "managed-layer"
-                yield resource("lambda_layer", name, layer_version_arn=version["LayerVersionArn"])
+        layer = f"{self.name}-managed-layer"
+        used = [arn for function in self.functions for arn in function.layers]
+        if not self.config.automatic_layer and not any(f":{layer}:" in arn for arn in used):
+            return
+        versions = find_all(
+            self.client("lambda"), "list_layer_versions", "LayerVersions", LayerName=layer
+        )
+        for number, version in enumerate(versions):
+            name = f"managed-layer-{version['Version']}" if number else "managed-layer"
+            yield resource("lambda_layer", name, layer_version_arn=version["LayerVersionArn"])
 
-    def event_sources(self, name: str, arn: str) -> Iterator[Resource]:
+    def event_sources(self, function: Function) -> Iterator[Resource]:
         """Yield the queues and the streams that a function reads, the newest of a kind first.
 
-        Older ones are left of an interrupted deploy. Chalice deletes them, since no app has them.
+        Older ones are left over from an interrupted deploy. Chalice deletes them: no app has them.
         """
-        key = "EventSourceMappings"
-        mappings = find_all(self.aws_lambda, "list_event_source_mappings", key, FunctionName=arn)
+        operation, key = "list_event_source_mappings", "EventSourceMappings"
+        mappings = find_all(self.client("lambda"), operation, key, FunctionName=function.arn)
         names = set[str]()
-        for found in sorted(mappings, key=lambda mapping: mapping["LastModified"], reverse=True):
-            source = found["EventSourceArn"]
+        for mapping in sorted(mappings, key=lambda item: item["LastModified"], reverse=True):
+            source = mapping["EventSourceArn"]
             service = source.split(":")[2]
-            if service in EVENT_SOURCES and found["State"] != "Deleting":
-                arn_key, name_key = EVENT_SOURCES[service]
-                values = {
-                    name_key: source.rpartition(":")[2].removeprefix("stream/"),
-                    arn_key: source,
-                    "event_uuid": found["UUID"],
-                    "lambda_arn": arn,
-                }
-                source_name = f"{name}-{service}-event-source"
-                if source_name in names:
-                    source_name += f"-{found['UUID']}"
-                names.add(source_name)
-                yield resource(f"{service}_event", source_name, **values)
+            if service not in EVENT_SOURCES or mapping["State"] == "Deleting":
+                continue
+            arn_key, name_key = EVENT_SOURCES[service]
+            values = {
+                name_key: source.rpartition(":")[2].removeprefix("stream/"),
+                arn_key: source,
+                "event_uuid": mapping["UUID"],
+                "lambda_arn": function.arn,
+            }
+            name = f"{function.name}-{service}-event-source"
+            if name in names:
+                name += f"-{mapping['UUID']}"
+            names.add(name)
+            yield resource(f"{service}_event", name, **values)
 
-    def triggers(self, name: str, arn: str) -> Iterator[Resource]:
-        """Yield the rules, buckets and topics that may call a function, according to its policy."""
-        rule = f"{self.name}-{name}-event"
+    def triggers(self, function: Function) -> Iterator[Resource]:
+        """Yield the rule, the buckets and the topics that call a function."""
+        rule = f"{self.name}-{function.name}-event"
         if find(self.client("events").describe_rule, Name=rule):
-            yield resource("cloudwatch_event", f"{name}-event", rule_name=rule)
-        policy = find(self.aws_lambda.get_policy, FunctionName=arn)
-        for statement in json.loads(policy["Policy"])["Statement"] if policy else []:
-            source = statement.get("Condition", {}).get("ArnLike", {}).get("AWS:SourceArn", "")
-            source_name = source.rpartition(":")[2]
+            yield resource("cloudwatch_event", f"{function.name}-event", rule_name=rule)
+        for source in self.policy(function):
+            name = source.rpartition(":")[2]
             if ":s3:" in source:
                 buckets = self.client("s3")
-                if find(buckets.get_bucket_notification_configuration, Bucket=source_name):
-                    values = {"bucket": source_name, "lambda_arn": arn}
-                    yield resource("s3_event", f"{name}-s3event", **values)
-            elif ":sns:" in source and self.deleting:
+                if find(buckets.get_bucket_notification_configuration, Bucket=name):
+                    values = {"bucket": name, "lambda_arn": function.arn}
+                    yield resource("s3_event", f"{function.name}-s3event", **values)
+            elif ":sns:" in source:
                 operation, topic = "list_subscriptions_by_topic", {"TopicArn": source}
                 for found in find_all(self.client("sns"), operation, "Subscriptions", **topic):
-                    if found["Endpoint"] == arn:
+                    if found["Endpoint"] == function.arn:
                         values = {
-                            "topic": source_name,
+                            "topic": source if source in self.names.topics else name,
                             "topic_arn": source,
-                            "lambda_arn": arn,
+                            "lambda_arn": function.arn,
                             "subscription_arn": found["SubscriptionArn"],
                         }
-                        yield resource("sns_event", f"{name}-sns-subscription", **values)
+                        yield resource("sns_event", f"{function.name}-sns-subscription", **values)
 
-    def rest_apis(self, in_use: set[str]) -> Iterator[Resource]:
-        """Yield the app's APIs that call the stage's function, starting with the one in use."""
+    def read_policy(self, function: Function) -> list[str]:
+        """Return the ARNs of those that may call a function, according to its policy."""
+        found = find(self.client("lambda").get_policy, FunctionName=function.arn)
+        statements = json.loads(found["Policy"])["Statement"] if found else []
+        conditions = [statement.get("Condition", {}) for statement in statements]
+        return [condition.get("ArnLike", {}).get("AWS:SourceArn", "") for condition in conditions]
+
+    def rest_apis(self) -> Iterator[Resource]:
+        """Yield the APIs that call the stage's function, the one in use first.
+
+        The name tells little: Chalice takes it from `Chalice(app_name=...)`, other names come from
+        `app_name` in the settings, and both may have changed. So the ids come from the record, from
+        the function's policy, and from the names for an API that was to get its permission next.
+        """
         apis = self.client("apigateway")
-        function = f":function:{self.name}/"
-        found = [
-            api["id"]
-            for api in find_all(apis, "get_rest_apis", "items")
-            if api["name"] == self.config.app_name
-            and function in str(apis.get_resources(restApiId=api["id"], embed=["methods"]))
+        recorded = {item.get("rest_api_id"): item for item in self.previous}
+        handlers = [function for function in self.functions if function.name == "api_handler"]
+        sources = [source for handler in handlers for source in self.policy(handler)]
+        permitted = [
+            source.split(":")[5].partition("/")[0]
+            for source in sources
+            if ":execute-api:" in source
         ]
-        found.sort(key=lambda api_id: api_id not in in_use)
+        listed = {api["id"]: api for api in find_all(apis, "get_rest_apis", "items")}
+        names = self.names.apis | {self.config.app_name}
+        named = [api_id for api_id, api in listed.items() if api["name"] in names]
+        candidates = dict.fromkeys([*recorded, *permitted, *named])
+        found = [
+            api_id
+            for api_id in candidates
+            if api_id in listed
+            # One that somebody else created has no version; Chalice's definition has one.
+            and (api_id in recorded or api_id in named or listed[api_id].get("version"))
+            and self.calls_function(api_id)
+        ]
+        if len(found) > 1 and not self.deleting:
+            ids = ", ".join(found)
+            self.warnings.append(f"Several APIs call this function ({ids}): {found[0]} is used.")
         for number, api_id in enumerate(found if self.deleting else found[:1]):
             name = f"rest_api-{api_id}" if number else "rest_api"
-            url = f"https://{api_id}.{self.api_url}"
+            url = recorded.get(api_id, {}).get("rest_api_url") or self.url("https", api_id)
             yield resource("rest_api", name, rest_api_id=api_id, rest_api_url=url)
-        if len(found) > 1 and not self.deleting:
-            names = ", ".join(found)
-            self.warnings.append(f"Several APIs call this function ({names}): {found[0]} is used.")
+
+    def calls_function(self, api_id: str) -> bool:
+        """Tell whether a method of an API calls the stage's function."""
+        parameters = {"restApiId": api_id, "embed": ["methods"], "limit": 500}
+        found = find(self.client("apigateway").get_resources, **parameters) or {"items": []}
+        methods = [item.get("resourceMethods", {}).values() for item in found["items"]]
+        called = [
+            method.get("methodIntegration", {}).get("uri", "") for m in methods for method in m
+        ]
+        return any(f":function:{self.name}/" in uri for uri in called)
+
+    def url(self, scheme: str, api_id: str) -> str:
+        """Return AWS's URL of an API."""
+        region = self.session.get_config_variable("region")
+        suffix = TypedAWSClient(self.session).endpoint_dns_suffix("apigateway", region)
+        stage = self.config.api_gateway_stage
+        return f"{scheme}://{api_id}.execute-api.{region}.{suffix}/{stage}/"
 
     def websocket_apis(self) -> Iterator[Resource]:
         """Yield the WebSocket APIs. One without a stage gets another name, so that it is replaced.
 
         Chalice would not create the missing stage.
         """
-        if not any(name.startswith("websocket_") for name in self.functions):
+        if not any(function.name.startswith("websocket_") for function in self.functions):
             return
         apis = self.client("apigatewayv2")
         for api in find_all(apis, "get_apis", "Items"):
@@ -224,32 +350,26 @@ class StageInAws:
                 name = "websocket_api" if complete else f"websocket_api-{api_id}"
                 values = {
                     "websocket_api_id": api_id,
-                    "websocket_api_url": f"wss://{api_id}.{self.api_url}",
+                    "websocket_api_url": self.url("wss", api_id),
                 }
                 yield resource("websocket_api", name, **values)
 
-    def domain_names(self, name: str, domain_name: str, apis: set[str]) -> Iterator[Resource]:
-        """Yield a custom domain with its mappings to `apis`."""
-        mappings = find(self.client("apigatewayv2").get_api_mappings, DomainName=domain_name)
-        if mappings is None:
-            return
-        keys = [item["ApiMappingKey"] for item in mappings["Items"] if item["ApiId"] in apis]
-        deleting = self.deleting or not getattr(self.config, name)
-        if deleting and len(keys) < len(mappings["Items"]):
-            self.warnings.append(f"{domain_name} also maps to other APIs, so it is kept.")
-            return
-        mapped = [{"key": "/" + key.removeprefix("(none)")} for key in keys]
-        yield resource("domain_name", name, domain_name=domain_name, api_mapping=mapped)
-
-
-def roles_of_app(stage: str) -> dict[str, str]:
-    """Return the roles that Chalice creates for the app: their names in AWS and in the record."""
-    config = (
-        load_chalice_commands().Factory(str(PROJECT), environ=os.environ).create_config_obj(stage)
-    )
-    graph = ApplicationGraphBuilder().build(config, stage)
-    return {
-        model.role_name: model.resource_name
-        for model in DependencyBuilder().build_dependencies(graph)
-        if isinstance(model, ManagedIAMRole)
-    }
+    def domains(self, apis: Iterable[Resource]) -> Iterator[Resource]:
+        """Yield the custom domains with their mappings to `apis`."""
+        ids = {api.get("rest_api_id") or api.get("websocket_api_id") for api in apis}
+        recorded = {
+            item["name"]: item["domain_name"] for item in self.previous if "domain_name" in item
+        }
+        for name in ("api_gateway_custom_domain", "websocket_api_custom_domain"):
+            configured = getattr(self.config, name) or {}
+            domain = configured.get("domain_name") or recorded.get(name)
+            client = self.client("apigatewayv2")
+            mappings = domain and find(client.get_api_mappings, DomainName=domain)
+            if not mappings:
+                continue
+            own = [item["ApiMappingKey"] for item in mappings["Items"] if item["ApiId"] in ids]
+            if (self.deleting or not configured) and len(own) < len(mappings["Items"]):
+                self.warnings.append(f"{domain} also maps to other APIs, so it is kept.")
+                continue
+            mapped = [{"key": "/" + key.removeprefix("(none)")} for key in own]
+            yield resource("domain_name", name, domain_name=domain, api_mapping=mapped)
