@@ -1,142 +1,185 @@
-"""`make deploy`, `url`, `logs` and `delete`: in your AWS account or in the emulated AWS."""
+"""`deploy`, `url` and `delete`, in your AWS account or in the emulated AWS."""
 
-import io
 import json
-import logging
-import os
-import re
-import signal
-import sys
 import time
-from contextlib import nullcontext, redirect_stdout
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import urlsplit
 
+import click
 from botocore.config import Config as ClientConfig
-from botocore.session import Session
-from chalice.awsclient import TypedAWSClient
+from chalice import Chalice
 from chalice.config import Config
-from chalice.logs import LogEventGenerator, LogRetrieveOptions, LogRetriever, display_logs
+from chalice.deploy.deployer import ChaliceDeploymentError, Deployer, DeploymentReporter
+from chalice.utils import UI
 
-from chalicekit.build import files as package
-from chalicekit.aws import emulator_of, errors_in_one_line
-from chalicekit.lifetime import end_with_parent
+from chalicekit import checks, resources
+from chalicekit.aws import errors_in_one_line
+from chalicekit.build import build
+from chalicekit.errors import Refusal
+from chalicekit.factory import StageConfig, app_of, create_deployer
+from chalicekit.inventory import Inventory, Names, Resource, find
 from chalicekit.lock import lock
-from chalicekit.inventory import Resource, StageInAws
-from chalicekit.settings import PROJECT, settings
+from chalicekit.project import Project
 
 
-class EmulatedUrls(io.StringIO):
-    """Standard output, with AWS's URLs replaced by those of the emulated AWS."""
+def deploy(project: Project, options: dict[str, Any] | None = None) -> None:
+    """Deploy a stage: its resources, then the app; print its URLs.
 
-    def __init__(self, emulator: str) -> None:
-        super().__init__()
-        self.emulator, self.stdout = emulator, sys.stdout
+    `options` are settings that the command line has and the file has not: `autogen_policy` and
+    `api_gateway_stage`. Raises Refusal if the deployment cannot work or AWS refuses it.
+    """
+    config = Config(
+        project.stage,
+        user_provided_params=options or {},
+        config_from_disk=project.settings,
+        default_params=project.config._default_params,
+    )
+    with connection(project) as project, lock(project):
+        inventory = Inventory(project.session, config, previous=read_record(project))
+        refuse_stacks(project, inventory)
+        checks.before_build(project)
+        built = build(project)
+        with app_of(built, config.environment_variables) as app:
+            resources.ensure(project)
+            inventory.names = Names.of_app(app)
+            deployed = StageConfig(config, app, inventory.resources())
+            warn(inventory)
+            deployer = create_deployer(deployed, project.session, project.records, built)
+            made = run(deployer, deployed)
+    for item in made["resources"]:
+        for key in item.keys() & {"rest_api_url", "websocket_api_url"}:
+            item[key] = address(item[key], project.emulator)
+    DeploymentReporter(UI()).display_report(made)
 
-    def write(self, text: str) -> int:
-        """Print a text; https or wss://API.execute-api.REGION.amazonaws.com is replaced in it."""
-        url = rf"\1{self.emulator.removeprefix('http')}/_aws/execute-api/\2"
-        pattern = r"(http|ws)s://(\w+)\.execute-api\.[^/]+"
-        return self.stdout.write(re.sub(pattern, url, text))
+
+def url(project: Project) -> None:
+    """Print the URLs of a stage's APIs; raises Refusal if it has none."""
+    with connection(project) as project:
+        inventory = Inventory(project.session, project.config, previous=read_record(project))
+        apis = [*inventory.rest_apis(), *inventory.websocket_apis()]
+        warn(inventory)
+        urls = [item.get("rest_api_url") or item["websocket_api_url"] for item in apis]
+        urls = urls or [url for stack in inventory.stacks for url in stack_urls(project, stack)]
+        if not urls:
+            raise Refusal(
+                f"{project.name} has no URL: the deployed app has no route."
+                if inventory.all_functions
+                else f"{project.name} is not deployed: run `{project.command('deploy')}`."
+            )
+        print(*(address(url, project.emulator) for url in urls), sep="\n")
 
 
-def read_record(path: Path) -> list[Resource]:
-    """Return the resources in Chalice's record; none if there is no record or it is incomplete."""
+def delete(project: Project) -> None:
+    """Delete what Chalice has made of a stage, and say what is left.
+
+    The app is not imported: what is in AWS can be deleted without it. Raises Refusal if AWS
+    refuses, or if something is left that should not be.
+    """
+    with connection(project) as project, lock(project):
+        inventory = everything(project)
+        if not inventory.functions:
+            refuse_stacks(project, inventory)
+        found = StageConfig(project.config, Chalice("deleted"), inventory.resources())
+        warn(inventory)
+        run(create_deployer(found, project.session, project.records, None), found)
+        for seconds in (0, 2, 4):  # AWS may still list a deleted resource for a moment
+            time.sleep(seconds)
+            left = everything(project).resources()
+            if not left:
+                break
+        else:
+            names = ", ".join(item["name"] for item in left)
+            again = project.command("delete")
+            raise Refusal(f"Still in AWS: {names}. To continue, run `{again}` again.")
+        print("Deleted. Only the logs are left in AWS.")
+        if line := resources.kept(project):
+            print(line)
+
+
+@contextmanager
+def connection(project: Project) -> Iterator[Project]:
+    """Yield the project with the emulated AWS that the configuration may name.
+
+    In the block, AWS's errors are Refusals. Raises Refusal if AWS does not respond: with its own
+    settings, botocore would try for a minute.
+    """
+    with errors_in_one_line(project):
+        project = project.connected()
+    with errors_in_one_line(project):
+        quick = ClientConfig(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
+        project.session.create_client("sts", config=quick).get_caller_identity()
+        yield project
+
+
+def run(deployer: Deployer, config: StageConfig) -> dict[str, Any]:
+    """Return the record of a deployment; raises Refusal for settings that Chalice refuses."""
     try:
-        resources: list[Resource] = json.loads(path.read_text(encoding="utf-8"))["resources"]
-        return resources
+        made: dict[str, Any] = deployer.deploy(config, config.chalice_stage)
+        return made
+    except ChaliceDeploymentError as error:
+        if isinstance(error.original_error, ValueError):
+            raise Refusal(resources.one_line(str(error.original_error))) from error
+        raise
+
+
+def everything(project: Project) -> Inventory:
+    """Return an inventory of all that is to be deleted."""
+    names = Names.of_source(project.folder)
+    return Inventory(project.session, project.config, names, read_record(project), deleting=True)
+
+
+def read_record(project: Project) -> list[Resource]:
+    """Return the resources in Chalice's record; none if there is no record or it is incomplete.
+
+    Raises Refusal if it is about a previous name of the app, which would be forgotten otherwise.
+    """
+    path = project.records / f"{project.stage}.json"
+    try:
+        found: list[Resource] = json.loads(path.read_text(encoding="utf-8"))["resources"]
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         return []
-
-
-def recover_record(path: Path, stage: StageInAws) -> list[Resource]:
-    """Write the stage's resources in AWS to Chalice's record, and return them."""
-    previous = read_record(path)
-    for name in (
-        item["lambda_arn"].rpartition(":")[2] for item in previous if "lambda_arn" in item
-    ):
-        if not f"{name}-".startswith(f"{stage.name}-"):
-            sys.exit(
-                f"{path.relative_to(PROJECT)} is about {name}, a previous name of the app: run "
-                "`make delete` under that name first, or remove the file to keep that deployment."
+    for arn in [item["lambda_arn"] for item in found if "lambda_arn" in item]:
+        name = arn.rpartition(":")[2]
+        if not f"{name}-".startswith(f"{project.name}-"):
+            raise Refusal(
+                f"{path.relative_to(project.folder)} is about {name}, a previous name of the app: "
+                f"run `{project.command('delete')}` under that name first, or remove the file to "
+                "keep that deployment."
             )
-    resources = list(stage.resources(previous))
-    if not stage.deleting:
-        resources += [item for item in previous if item["resource_type"] == "sns_event"]
-    record = {"resources": resources, "schema_version": "2.0", "backend": "api"}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    complete = path.with_suffix(".new")
-    complete.write_text(json.dumps(record, indent=2), encoding="utf-8")
-    complete.replace(path)
-    return resources
+    return found
 
 
-def show_logs(stage: StageInAws) -> None:
-    """Print the last ten minutes of each function's log, also for a stack."""
-    events = LogEventGenerator(TypedAWSClient(Session()))
-    stack_functions = [function for functions in stage.stacks.values() for function in functions]
-    for function in [*stage.functions.values(), *stack_functions]:
-        default = {"LogGroup": f"/aws/lambda/{function['FunctionName']}"}
-        group = function.get("LoggingConfig", default)["LogGroup"]
-        print(f"{group}:")
-        options = LogRetrieveOptions.create(since="10m")
-        display_logs(LogRetriever(events, group), sys.stdout, options)
+def refuse_stacks(project: Project, inventory: Inventory) -> None:
+    """Raise Refusal if the stage is one of CloudFormation's stacks."""
+    if inventory.stacks:
+        raise Refusal(
+            f"Stage {project.stage} is the CloudFormation stack {', '.join(inventory.stacks)}: "
+            "use `aws cloudformation` deploy, describe-stacks and delete-stack for it."
+        )
 
 
-def check_deleted(record: Path, config: Config, session: Session) -> None:
-    """Print that only logs are left in AWS; exits with one line if other resources are left."""
-    for seconds in (0, 2, 4):  # AWS may still list a deleted resource for a moment
-        time.sleep(seconds)
-        left = recover_record(record, StageInAws(config, session, deleting=True))
-        if not left:
-            print("Deleted. Only the logs are left in AWS.")
-            return
-    names = ", ".join(item["name"] for item in left)
-    sys.exit(f"Still in AWS: {names}. To continue, run the command again.")
+def stack_urls(project: Project, stack: str) -> list[str]:
+    """Return the URLs that Chalice's template has among a stack's outputs."""
+    stacks = project.session.create_client("cloudformation")
+    found = find(stacks.describe_stacks, StackName=stack) or {"Stacks": []}
+    outputs = [output for item in found["Stacks"] for output in item.get("Outputs", [])]
+    keys = ("EndpointURL", "WebsocketConnectEndpointURL")
+    return [output["OutputValue"] for output in outputs if output["OutputKey"] in keys]
 
 
-def main(command: str, stage_name: str) -> None:
-    """Run a command for a stage; exits with one line if it cannot run or fails."""
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # in order with errors
-    config = settings(stage_name)
-    changing = command in ("deploy", "delete")
-    with errors_in_one_line(), lock(stage_name) if changing else nullcontext():
-        session = Session()
-        emulator = emulator_of(session)
-        os.environ["AWS_ENDPOINT_URL"] = emulator  # also for `chalicekit.build.files`
-        # Does AWS respond? With its own settings, botocore would try for a minute.
-        quick = ClientConfig(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
-        session.create_client("sts", config=quick).get_caller_identity()
-        records = PROJECT / ("build/emulated" if emulator else ".chalice/deployed")
-        record = records / f"{stage_name}.json"
-        stage = StageInAws(config, session, deleting=command == "delete")
-        if stage.stacks and command != "logs" and (command == "deploy" or not stage.functions):
-            sys.exit(
-                f"STAGE={stage_name} is the CloudFormation stack {', '.join(stage.stacks)}: "
-                "use `aws cloudformation` deploy, describe-stacks and delete-stack for it."
-            )
-        resources = recover_record(record, stage)
-        urls = [item[key] for item in resources for key in item if key.endswith("_url")]
-        if (command == "url" and not urls) or (
-            command == "logs" and not stage.functions and not stage.stacks
-        ):
-            sys.exit(f"{stage.name} is not deployed: run `make deploy STAGE={stage_name}`.")
-        for warning in stage.warnings:
-            print(warning, file=sys.stderr)
-        with redirect_stdout(EmulatedUrls(emulator) if emulator else sys.stdout):
-            if changing:
-                package.run_on_copy(config, records, command)
-            if command == "delete":
-                check_deleted(record, config, session)
-            if command == "url":
-                print(*urls, sep="\n")
-            if command == "logs":
-                show_logs(stage)
+def address(url: str, emulator: str) -> str:
+    """Return the URL of an API, which the emulated AWS serves under a path of its own."""
+    if not emulator:
+        return url
+    parts = urlsplit(url)  # https or wss://API.execute-api.REGION.amazonaws.com/STAGE/
+    scheme = parts.scheme.replace("https", "http").replace("wss", "ws")
+    api = str(parts.hostname).partition(".")[0]
+    return f"{scheme}://{urlsplit(emulator).netloc}/_aws/execute-api/{api}{parts.path}"
 
 
-if __name__ == "__main__":
-    end_with_parent()
-    signal.signal(
-        signal.SIGINT, lambda *_: sys.exit("Stopped. To continue, run the command again.")
-    )
-    logging.disable()  # the app's log would also show Chalice and the AWS SDK
-    main(*sys.argv[1:])
+def warn(inventory: Inventory) -> None:
+    """Print what the user should know about the resources that were found."""
+    for warning in inventory.warnings:
+        click.echo(warning, err=True)

@@ -115,13 +115,18 @@ class StageConfig(Config):
 
     def __init__(self, config: Config, app: Chalice, resources: list[dict[str, Any]]) -> None:
         """Create the settings; `resources` are those that AWS has, as Chalice records them."""
-        super().__init__(
+        self.plain = Config(
             config.chalice_stage,
             user_provided_params={**config._user_provided_params, "chalice_app": app},
             config_from_disk=config.config_from_disk,
             default_params=config._default_params,
         )
+        vars(self).update(vars(self.plain))
         self.resources = resources
+
+    def scope(self, chalice_stage: str, function_name: str) -> Config:
+        """Return the settings of a function, which Chalice creates from the parameters of Config."""
+        return self.plain.scope(chalice_stage, function_name)
 
     def deployed_resources(self, chalice_stage_name: str) -> DeployedResources:
         """Return the resources that AWS has."""
