@@ -1,0 +1,93 @@
+"""`logs`: the log of each function of a stage."""
+
+import re
+import time
+from collections.abc import Iterator
+from datetime import datetime, timedelta, timezone
+from typing import Any
+
+import click
+
+from chalicekit.deploy import connection
+from chalicekit.errors import Refusal
+from chalicekit.inventory import Inventory, find_all
+from chalicekit.project import Project
+
+UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
+# Lambda's own lines about an invocation
+LAMBDA_LINE = re.compile("(INIT_)?(START|END|REPORT|RUNTIME_DONE) (RequestId|Runtime Version)")
+POLL_SECONDS = 2
+LATE_MILLISECONDS = 10_000  # CloudWatch lists a line some seconds after its own time
+
+
+def logs(project: Project, name: str = "", since: str = "10m", follow: bool = False) -> None:
+    """Print the lines of the stage's functions, or of the one called `name`.
+
+    `since` is how far to go back ("10m", "2h") or a time; with `follow`, new lines are printed
+    until Ctrl-C. Functions of a CloudFormation stack are also found. Raises Refusal if there is no
+    such function or time.
+    """
+    start = milliseconds(since)
+    with connection(project) as project:
+        functions = Inventory(project.session, project.config).all_functions
+        if not functions:
+            raise Refusal(f"{project.name} is not deployed: run `{project.command('deploy')}`.")
+        names = [function.name for function in functions]
+        if name and name not in names:
+            raise Refusal(f"There is no function {name}: choose {' or '.join(names)}.")
+        chosen = [function for function in functions if name in ("", function.name)]
+        groups = list(dict.fromkeys(function.log_group for function in chosen))
+        client = project.session.create_client("logs")
+        shown = ""
+        try:
+            for group, message in lines(client, groups, start, follow):
+                if group != shown:  # apart from the lines, which may go to another program
+                    click.echo(f"{group}:", err=True)
+                    shown = group
+                click.echo(message)
+        except KeyboardInterrupt:  # that is how `follow` ends
+            if not follow:
+                raise
+
+
+def lines(client: Any, groups: list[str], start: int, follow: bool) -> Iterator[tuple[str, str]]:
+    """Yield each line with its group, in the order of the groups, then as they arrive."""
+    starts, seen = dict.fromkeys(groups, start), dict[str, set[Any]]()
+    while True:
+        for group in groups:
+            parameters = {"logGroupName": group, "startTime": starts[group]}
+            events = find_all(client, "filter_log_events", "events", **parameters)
+            for event in events:
+                message = event["message"].rstrip()
+                if identity(event) not in seen.get(group, ()) and not LAMBDA_LINE.match(message):
+                    yield group, message
+                starts[group] = max(starts[group], event["timestamp"] - LATE_MILLISECONDS)
+            seen[group] = {identity(event) for event in events}
+        if not follow:
+            return
+        time.sleep(POLL_SECONDS)
+
+
+def identity(event: dict[str, Any]) -> tuple[str, ...]:
+    """Return what tells one line from another; the emulated AWS has no ids for them."""
+    parts = [event.get(key, "") for key in ("eventId", "logStreamName", "timestamp", "message")]
+    return tuple(str(part) for part in parts)
+
+
+def milliseconds(since: str) -> int:
+    """Return a time as CloudWatch counts it; raises Refusal if `since` is none.
+
+    >>> milliseconds("1970-01-01T00:00:01+00:00")
+    1000
+    """
+    found = re.fullmatch(r"(\d+)([smhdw])", since)
+    try:
+        if found:
+            moment = datetime.now(timezone.utc) - timedelta(**{UNITS[found[2]]: int(found[1])})
+        else:
+            moment = datetime.fromisoformat(since)
+        return max(0, int(moment.timestamp() * 1000))
+    except (ValueError, OverflowError):
+        raise Refusal(
+            f"{since} is no time: write, for example, 10m, 2h, 1d or 2026-01-31T12:00."
+        ) from None
