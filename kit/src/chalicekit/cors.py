@@ -1,7 +1,7 @@
 """CORS headers on the errors of API Gateway itself, such as 403 and 429.
 
-A view's own CORS headers do not reach these errors, so that a browser shows the page that asked a
-network error instead of the status. docs.aws.amazon.com/apigateway/latest/developerguide/how-to-cors.html
+Without them, a page in a browser sees a network error instead of the status.
+docs.aws.amazon.com/apigateway/latest/developerguide/how-to-cors.html
 """
 
 from typing import Any
