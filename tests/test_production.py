@@ -1,113 +1,69 @@
-"""What production asks for: the stack of `make package`, and who may deploy."""
+"""What production asks for: the stack, the bootstrap, who may deploy, and the pipeline."""
 
 import json
+import os
+import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
-from fnmatch import fnmatch
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import requests
 import yaml
-from botocore.exceptions import ClientError
 from cfnlint.decode import decode
-from samtranslator.public.translator import ManagedPolicyLoader
 from samtranslator.translator.transform import transform
 
-from tests.processes import REPOSITORY
-from tests.project import Project, client, copy_files
+from chalicekit.iam import allows
 
 Template = dict[str, Any]
-CFN_LINT = str(Path(sys.executable).with_name("cfn-lint"))
-ADDED = ".chalice/template.json"
-BOOTSTRAP = REPOSITORY / ".chalice" / "bootstrap.yaml"
-ALARM_EMAIL = {"AlarmEmail": "you@example.com"}
-CAPABILITIES = ["CAPABILITY_NAMED_IAM", "CAPABILITY_AUTO_EXPAND"]
-EACH_SECOND = {"Delay": 1, "MaxAttempts": 60}
-share_packages = pytest.mark.xdist_group("packages of prod and staging")
-ANOTHER_STATEMENT = {"Effect": "Allow", "Action": "dynamodb:GetItem", "Resource": "*"}
-A_SCHEDULE = '''
-@app.schedule("rate(1 hour)")
-def tick(event):
-    """Run each hour."""
-'''
-LISTS_BUCKETS = '''
-import boto3
-
-
-@app.route("/buckets")
-def buckets():
-    """List the account's buckets."""
-    s3 = boto3.client("s3")
-    return s3.list_buckets()
-'''
-
-
-def new_project(folder: Path) -> Project:
-    """Return the tests' own app, with what `make package` adds to its template."""
-    project = Project(folder)
-    copy_files(REPOSITORY / ADDED, project.folder / ADDED)
-    return project
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Project:
-    """A project to change or to deploy."""
-    return new_project(tmp_path / "project")
-
-
-@pytest.fixture(scope="module")
-def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
-    """The template of prod, for tests that change nothing."""
-    return packaged(new_project(tmp_path_factory.mktemp("prod") / "project"))
-
-
-@pytest.fixture(scope="module")
-def stack(template: Template) -> Template:
-    """The same after the SAM transform."""
-    return transformed(template)
-
-
-@pytest.fixture(scope="module")
-def staging(tmp_path_factory: pytest.TempPathFactory) -> Project:
-    """A project with a schedule, and with the stage staging, whose policy has another statement."""
-    project = new_project(tmp_path_factory.mktemp("staging") / "project")
-    project.append(A_SCHEDULE)
-    project.change('"prod": {', '"staging": {', ".chalice/config.json")
-    folder = project.folder / ".chalice"
-    policy = json.loads((folder / "policy-prod.json").read_text(encoding="utf-8"))
-    policy["Statement"].append(ANOTHER_STATEMENT)
-    text = json.dumps(policy).replace("-prod", "-staging")
-    (folder / "policy-staging.json").write_text(text, encoding="utf-8")
-    project.package("staging")
-    return project
+Policy = dict[str, Any]
+PROJECT = Path(__file__).parent.parent
+PRODUCTION = PROJECT / "production"
+APP = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))["app_name"]
+KIT = [sys.executable, "-m", "chalicekit", "--project-dir", str(PROJECT)]
+IN_PLACE = "arn:aws:{}:us-east-1:123456789012:{}"
 
 
 def read(name: str) -> str:
-    """Return a file of the repository."""
-    return (REPOSITORY / name).read_text(encoding="utf-8")
+    """Return a file of the project."""
+    return (PROJECT / name).read_text(encoding="utf-8")
 
 
-def packaged(project: Project, stage: str = "prod") -> Template:
-    """Return the template that `make package` writes, as `aws cloudformation package` leaves it."""
-    return read_template(project.package(stage))
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The package of prod, as `make package STAGE=prod` writes it."""
+    folder = tmp_path_factory.mktemp("prod")
+    added = str(PRODUCTION / "template.json")
+    command = [*KIT, "package", "--stage", "prod", "--merge-template", added, str(folder)]
+    subprocess.run(command, check=True)
+    return folder
 
 
-def read_template(build: Path) -> Template:
-    """Return a template that `make package` has written, with the package in a bucket."""
-    text = (build / "sam.json").read_text(encoding="utf-8")
+@pytest.fixture(scope="module")
+def template(package: Path) -> Template:
+    """The template of prod, as `aws cloudformation package` leaves it."""
+    text = (package / "sam.json").read_text(encoding="utf-8")
     template: Template = json.loads(text.replace("./deployment.zip", "s3://bucket/deployment.zip"))
     return template
 
 
 def transformed(template: Template) -> Template:
     """Return the template after the SAM transform, as CloudFormation makes the stack from it."""
-    loader = ManagedPolicyLoader(client("iam"))
-    stack: Template = transform(deepcopy(template), ALARM_EMAIL, loader)
+    no_managed_policies = SimpleNamespace(load=dict)
+    parameters = {"AlarmEmail": "you@example.com"}
+    stack: Template = transform(deepcopy(template), parameters, no_managed_policies)
     return stack
+
+
+@pytest.fixture(scope="module")
+def stack(template: Template) -> Template:
+    """The template of prod after the SAM transform."""
+    return transformed(template)
 
 
 def found(template: Template, kind: str) -> dict[str, Any]:
@@ -122,30 +78,40 @@ def only(template: Template, kind: str) -> Any:
     return properties
 
 
-def test_cfn_lint_accepts_your_stack_and_the_bootstrap_template(tmp_path: Path) -> None:
-    template = packaged(Project(tmp_path / "project", app=REPOSITORY))
-    for name, content in (("template", template), ("stack", transformed(template))):
+def test_cfn_lint_accepts_the_stack_the_bootstrap_and_the_resources(
+    template: Template, stack: Template, tmp_path: Path
+) -> None:
+    for name, content in (("template", template), ("stack", stack)):
         (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+    cfn_lint = str(Path(sys.executable).with_name("cfn-lint"))
     # W2531: the runtime is that of the Python at work, and AWS has begun to retire 3.10.
-    command = [CFN_LINT, "--ignore-checks", "W2531", "--template"]
-    command += [str(BOOTSTRAP), *map(str, tmp_path.glob("*.json"))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    command = [
+        cfn_lint,
+        "--ignore-checks",
+        "W2531",
+        "--template",
+        str(PRODUCTION / "bootstrap.yaml"),
+    ]
+    command += [*map(str, tmp_path.glob("*.json")), *map(str, PROJECT.glob(".chalice/resources.*"))]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "")
 
 
-@share_packages
+def test_the_api_takes_no_tls_before_1_2(stack: Template) -> None:
+    api = only(stack, "ApiGateway::RestApi")
+    assert (api["SecurityPolicy"], api["EndpointAccessMode"]) == (
+        "SecurityPolicy_TLS13_1_2_2021_06",
+        "BASIC",
+    )
+
+
 def test_an_unknown_path_or_method_gets_404(stack: Template) -> None:
     body = only(stack, "ApiGateway::RestApi")["Body"]
-    assert body["x-amazon-apigateway-gateway-responses"] == {
-        "MISSING_AUTHENTICATION_TOKEN": {
-            "statusCode": "404",
-            "responseTemplates": {"application/json": '{"message":"Not Found"}'},
-            "responseParameters": {},
-        }
-    }
+    response = body["x-amazon-apigateway-gateway-responses"]["MISSING_AUTHENTICATION_TOKEN"]
+    assert response["statusCode"] == "404"
+    assert response["responseTemplates"] == {"application/json": '{"message":"Not Found"}'}
 
 
-@share_packages
 def test_the_api_throttles_every_method(stack: Template) -> None:
     assert only(stack, "ApiGateway::Stage")["MethodSettings"] == [
         {
@@ -157,8 +123,7 @@ def test_the_api_throttles_every_method(stack: Template) -> None:
     ]
 
 
-@share_packages
-def test_the_access_log_uses_the_request_ids_of_the_function_s_log(stack: Template) -> None:
+def test_the_access_log_has_the_ids_of_the_function_s_log_and_who_calls(stack: Template) -> None:
     log = only(stack, "ApiGateway::Stage")["AccessLogSetting"]
     assert log["DestinationArn"] == {"Fn::GetAtt": ["AccessLog", "Arn"]}
     assert json.loads(log["Format"]) == {
@@ -168,19 +133,18 @@ def test_the_access_log_uses_the_request_ids_of_the_function_s_log(stack: Templa
         "method": "$context.httpMethod",
         "path": "$context.resourcePath",
         "status": "$context.status",
+        "sourceIp": "$context.identity.sourceIp",
         "error": "$context.error.responseType",
         "latencyMs": "$context.responseLatency",
         "bytes": "$context.responseLength",
     }
 
 
-@share_packages
 def test_sam_creates_no_extra_stage(stack: Template) -> None:
     assert only(stack, "ApiGateway::Stage")["StageName"] == "prod"
     assert "StageName" not in only(stack, "ApiGateway::Deployment")
 
 
-@share_packages
 def test_each_update_of_the_stack_deploys_the_api(
     template: Template, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -191,14 +155,11 @@ def test_each_update_of_the_stack_deploys_the_api(
     assert len(deployments) == 2
 
 
-@share_packages
 def test_logs_are_kept_for_thirty_days_and_listed_in_the_outputs(template: Template) -> None:
-    tags = found(template, "Serverless::Function")["APIHandler"]["Tags"]
-    app_name = tags["aws-chalice"].rpartition("app=")[2]
     assert found(template, "Logs::LogGroup") == {
         "AccessLog": {"RetentionInDays": 30},
         "FunctionLog": {
-            "LogGroupName": {"Fn::Sub": f"/aws/lambda/{app_name}-prod-${{AWS::StackName}}"},
+            "LogGroupName": {"Fn::Sub": f"/aws/lambda/{APP}-prod-${{AWS::StackName}}"},
             "RetentionInDays": 30,
         },
     }
@@ -206,190 +167,313 @@ def test_logs_are_kept_for_thirty_days_and_listed_in_the_outputs(template: Templ
         assert template["Outputs"][name] == {"Value": {"Ref": name}}
 
 
-@share_packages
-def test_every_function_has_a_log_and_alarms_in_every_stage(staging: Project) -> None:
-    template = read_template(staging.folder / "build")
-    functions = found(template, "Serverless::Function")
-    assert set(functions) == {"APIHandler", "Tick"}
+def test_the_api_and_every_function_have_a_log_and_alarms(stack: Template) -> None:
+    functions = found(stack, "Lambda::Function")
     log = {"LogGroup": {"Ref": "FunctionLog"}, "LogFormat": "JSON", "SystemLogLevel": "WARN"}
-    assert [function["LoggingConfig"] for function in functions.values()] == [log, log]
-    watched = [
-        (alarm["MetricName"], dimension["Value"]["Ref"])
-        for alarm in found(template, "CloudWatch::Alarm").values()
-        for dimension in alarm["Dimensions"]
-        if dimension["Name"] == "FunctionName"
-    ]
-    metrics = ("Errors", "Throttles")
-    assert sorted(watched) == sorted((metric, name) for metric in metrics for name in functions)
-    assert len(found(template, "CloudWatch::Alarm")) == 6
-    assert "-prod" not in json.dumps(template)
-
-
-@share_packages
-def test_alarms_watch_errors_throttles_and_slow_responses_of_this_stack(stack: Template) -> None:
+    assert [function["LoggingConfig"] for function in functions.values()] == [log] * len(functions)
     (stage,) = found(stack, "ApiGateway::Stage")
     name = only(stack, "ApiGateway::RestApi")["Name"]
-    assert name == {"Ref": "AWS::StackName"}
     api = [{"Name": "ApiName", "Value": name}, {"Name": "Stage", "Value": {"Ref": stage}}]
-    function = [{"Name": "FunctionName", "Value": {"Ref": "APIHandler"}}]
+    watched = [("5XXError", api), ("Latency", api)]
+    for function in functions:
+        dimensions = [{"Name": "FunctionName", "Value": {"Ref": function}}]
+        watched += [("Errors", dimensions), ("Throttles", dimensions)]
     alarms = found(stack, "CloudWatch::Alarm").values()
-    assert {alarm["MetricName"]: alarm["Dimensions"] for alarm in alarms} == {
-        "5XXError": api,
-        "Latency": api,
-        "Errors": function,
-        "Throttles": function,
-    }
+    by_text = {"key": json.dumps}
+    assert sorted(((alarm["MetricName"], alarm["Dimensions"]) for alarm in alarms), **by_text) == (
+        sorted(watched, **by_text)
+    )
     assert all(alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}] for alarm in alarms)
 
 
-@share_packages
-def test_each_role_has_only_the_stage_s_policy(staging: Project) -> None:
-    roles = found(transformed(read_template(staging.folder / "build")), "IAM::Role")
-    policy = json.loads((staging.folder / ".chalice" / "policy-staging.json").read_text())
-    assert set(roles) == {"ApiHandlerRole", "TickRole"}
-    for role in roles.values():
+def test_each_role_has_only_the_stage_s_policy_which_lets_it_write_the_log(stack: Template) -> None:
+    policy = json.loads(read(".chalice/policy-prod.json"))
+    for role in found(stack, "IAM::Role").values():
         assert [attached["PolicyDocument"] for attached in role["Policies"]] == [policy]
         assert "ManagedPolicyArns" not in role
+    stream = f"log-group:/aws/lambda/{APP}-prod-{APP}-prod:log-stream:a"
+    assert allows(policy, "logs:PutLogEvents", IN_PLACE.format("logs", stream))
 
 
-def test_an_autogen_policy_reaches_the_role(project: Project) -> None:
-    project.change('"autogen_policy": false', '"autogen_policy": true', ".chalice/config.json")
-    project.append(LISTS_BUCKETS)
-    role = only(transformed(packaged(project)), "IAM::Role")
-    assert "s3:ListAllMyBuckets" in json.dumps(role["Policies"])
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_a_function_may_write_only_the_logs_of_its_stage(stage: str) -> None:
+    policy = json.loads(read(f".chalice/policy-{stage}.json"))
+    (statement,) = (item for item in policy["Statement"] if "logs:" in str(item["Action"]))
+    assert {action.partition(":")[0] for action in statement["Action"]} == {"logs"}
+    group = f"arn:*:logs:*:*:log-group:/aws/lambda/{APP}-{stage}"
+    assert statement["Resource"] == [group, f"{group}:*", f"{group}-*"]
 
 
-@share_packages
-def test_the_policy_allows_the_function_to_write_the_stack_s_log(stack: Template) -> None:
-    name = found(stack, "Logs::LogGroup")["FunctionLog"]["LogGroupName"]["Fn::Sub"]
-    stream = f"arn:aws:logs:eu-west-1:1:log-group:{name}:log-stream:a"
-    (statement,) = only(stack, "IAM::Role")["Policies"][0]["PolicyDocument"]["Statement"]
-    assert any(fnmatch(stream, resource) for resource in statement["Resource"])
+# The bootstrap stack
 
 
-@share_packages
-def test_the_function_runs_on_arm(stack: Template) -> None:
-    assert only(stack, "Lambda::Function")["Architectures"] == ["arm64"]
+@pytest.fixture(scope="module")
+def parameters() -> dict[str, str]:
+    """The parameters of the bootstrap stack, in an account that has GitHub's OIDC provider."""
+    compact = {
+        "DevPolicy": ".chalice/policy-dev.json",
+        "ProdPolicy": ".chalice/policy-prod.json",
+        "DeployerPolicy": "production/deployer-policy-makes-roles.json",
+    }
+    return {
+        "Repository": "OWNER@1/NAME@2",
+        "OidcProviderArn": "any",
+        **{name: re.sub(r"[ \n]", "", read(file)) for name, file in compact.items()},
+    }
 
 
-def deploy_stack(
-    name: str, template: str, parameters: dict[str, str], update: bool = False
-) -> dict[str, str]:
-    """Make a stack, or update it; return its outputs."""
-    stacks = client("cloudformation")
-    act, done = (
-        (stacks.update_stack, "stack_update_complete")
-        if update
-        else (stacks.create_stack, "stack_create_complete")
-    )
-    act(
-        StackName=name,
-        TemplateBody=template,
-        Capabilities=CAPABILITIES,
-        Parameters=[{"ParameterKey": k, "ParameterValue": v} for k, v in parameters.items()],
-    )
-    stacks.get_waiter(done).wait(StackName=name, WaiterConfig=EACH_SECOND)
-    (stack,) = stacks.describe_stacks(StackName=name)["Stacks"]
-    return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+@pytest.fixture
+def bootstrap(emulated_aws: Any, parameters: dict[str, str]) -> Iterator[Callable[..., Any]]:
+    """Deploys the bootstrap stack with more parameters; returns its outputs."""
+    stacks = emulated_aws.client("cloudformation")
+
+    def deploy(**more: str) -> dict[str, str]:
+        given = [
+            {"ParameterKey": name, "ParameterValue": value}
+            for name, value in {**parameters, **more}.items()
+        ]
+        stacks.create_stack(
+            StackName="bootstrap",
+            TemplateBody=read("production/bootstrap.yaml"),
+            Capabilities=["CAPABILITY_NAMED_IAM"],
+            Parameters=given,
+        )
+        each_second = {"Delay": 1, "MaxAttempts": 60}
+        stacks.get_waiter("stack_create_complete").wait(
+            StackName="bootstrap", WaiterConfig=each_second
+        )
+        (stack,) = stacks.describe_stacks(StackName="bootstrap")["Stacks"]
+        return {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+
+    yield deploy
+    stacks.delete_stack(StackName="bootstrap")
 
 
-def delete_stack(name: str) -> None:
-    """Delete a stack."""
-    stacks = client("cloudformation")
-    stacks.delete_stack(StackName=name)
-    stacks.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig=EACH_SECOND)
-
-
-def test_two_stacks_share_nothing_from_creation_to_deletion(project: Project) -> None:
-    package = project.package("prod")
-    client("s3").create_bucket(Bucket=project.name)
-    code = (package / "deployment.zip").read_bytes()
-    client("s3").put_object(Bucket=project.name, Key="deployment.zip", Body=code)
-    template = (package / "sam.json").read_text(encoding="utf-8")
-    template = template.replace("./deployment.zip", f"s3://{project.name}/deployment.zip")
-    changed = template.replace('"Timeout": 5', '"Timeout": 6')
-    blue = deploy_stack(f"{project.name}-blue", template, ALARM_EMAIL)
-    green = deploy_stack(f"{project.name}-green", template, ALARM_EMAIL)
-    assert not set(blue.values()) & set(green.values())
-    assert deploy_stack(f"{project.name}-blue", changed, ALARM_EMAIL, update=True) == blue
-    function = client("lambda").get_function_configuration(FunctionName=blue["APIHandlerName"])
-    assert function["Timeout"] == 6
-    assert function["LoggingConfig"]["LogGroup"] == blue["FunctionLog"]
-    delete_stack(f"{project.name}-blue")
-    url = f"{project.environment['AWS_ENDPOINT_URL']}/_aws/execute-api/{green['RestAPIId']}"
-    assert requests.get(f"{url}/prod/", timeout=60).text == "a sample"
-    unknown = requests.get(f"{url}/prod/nothing", timeout=60)
-    assert (unknown.status_code, unknown.json()) == (404, {"message": "Not Found"})
-    delete_stack(f"{project.name}-green")
-    assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 0}
-
-
-@share_packages
-@pytest.mark.parametrize("parameters", [{}, {"AlarmEmail": ""}], ids=["absent", "empty"])
-def test_a_stack_requires_an_email_address_for_its_alarms(
-    template: Template, parameters: dict[str, str]
-) -> None:
-    with pytest.raises(ClientError, match="AlarmEmail"):
-        deploy_stack("refused", json.dumps(template), parameters)
-
-
-def trust_and_policies(outputs: dict[str, str], name: str) -> tuple[Any, list[Any]]:
+def role_of(emulated_aws: Any, outputs: dict[str, str], name: str) -> tuple[Policy, list[Policy]]:
     """Return the trust policy and the policies of a role that a stack has in its outputs."""
-    iam, role = client("iam"), outputs[name].rpartition("/")[2]
+    iam, role = emulated_aws.client("iam"), outputs[name].rpartition("/")[2]
     names = iam.list_role_policies(RoleName=role)["PolicyNames"]
     policies = [iam.get_role_policy(RoleName=role, PolicyName=policy) for policy in names]
     trust = iam.get_role(RoleName=role)["Role"]["AssumeRolePolicyDocument"]
     return trust, [policy["PolicyDocument"] for policy in policies]
 
 
-bootstrap_stack = pytest.mark.xdist_group("bootstrap stack")  # an account has only one
-
-
-@pytest.fixture
-def bootstrap() -> Iterator[dict[str, str]]:
-    """The outputs of the bootstrap stack, in an account that has GitHub's OIDC provider."""
-    template, _ = decode(str(BOOTSTRAP))
-    del template["Resources"]["OidcProvider"]  # MiniStack has no such type
-    parameters = {
-        "Repository": "OWNER@1/NAME@2",
-        "OidcProviderArn": "arn:aws:iam::000000000000:oidc-provider/github",
-        "DeployerPolicy": read(".chalice/deployer-policy-makes-roles.json"),
-        "DevPolicy": read(".chalice/policy-dev.json"),
-    }
-    yield deploy_stack("bootstrap", json.dumps(template), parameters)
-    delete_stack("bootstrap")
-
-
-@bootstrap_stack
-def test_the_bootstrap_stack_trusts_one_environment_per_stage(bootstrap: dict[str, str]) -> None:
+def test_the_bootstrap_stack_trusts_one_environment_per_stage(
+    emulated_aws: Any, bootstrap: Callable[..., Any]
+) -> None:
+    outputs = bootstrap()
     for stage, name in {"dev": "DevRoleArn", "prod": "ProdRoleArn"}.items():
-        (statement,) = trust_and_policies(bootstrap, name)[0]["Statement"]
+        (statement,) = role_of(emulated_aws, outputs, name)[0]["Statement"]
         assert statement["Condition"]["StringEquals"] == {
             "token.actions.githubusercontent.com:aud": "sts.amazonaws.com",
             "token.actions.githubusercontent.com:sub": f"repo:OWNER@1/NAME@2:environment:{stage}",
         }
-    deployer = read(".chalice/deployer-policy-makes-roles.json")
-    only_dev = json.loads(deployer.replace("hello-chalice-*", "hello-chalice-dev*"))
-    assert trust_and_policies(bootstrap, "DevRoleArn")[1] == [only_dev] != [json.loads(deployer)]
-    function = json.loads(read(".chalice/policy-dev.json"))
-    assert trust_and_policies(bootstrap, "DevFunctionRoleArn")[1] == [function]
+        (policy,) = role_of(emulated_aws, outputs, f"{stage.title()}FunctionRoleArn")[1]
+        assert policy == json.loads(read(f".chalice/policy-{stage}.json"))
+    (deployer,) = role_of(emulated_aws, outputs, "DevRoleArn")[1]
+    everywhere = read("production/deployer-policy-makes-roles.json")
+    assert deployer == json.loads(everywhere.replace(f"{APP}-*", f"{APP}-dev*"))
+    assert not allows(deployer, "iam:CreateRole", f"arn:aws:iam::1:role/{APP}-prod-api_handler")
 
 
-@bootstrap_stack
-def test_deleting_the_bootstrap_stack_keeps_the_bucket_and_the_log_role(
-    bootstrap: dict[str, str],
+@pytest.mark.parametrize(("roles", "makes_them"), [("made", True), ("given", False)])
+def test_prod_s_deployer_makes_roles_only_if_the_administrator_lets_it(
+    emulated_aws: Any, bootstrap: Callable[..., Any], roles: str, makes_them: bool
 ) -> None:
-    delete_stack("bootstrap")
-    assert client("s3").get_bucket_encryption(Bucket=bootstrap["Bucket"])
-    assert client("apigateway").get_account()["cloudwatchRoleArn"]
-    with pytest.raises(ClientError, match="NoSuchEntity"):
-        trust_and_policies(bootstrap, "DevRoleArn")
+    (policy,) = role_of(emulated_aws, bootstrap(ProdRoles=roles), "ProdExecutionRoleArn")[1]
+    role = f"arn:aws:iam::1:role/{APP}-prod-function-us-east-1"
+    assert allows(policy, "iam:PassRole", role)
+    for action in ("iam:CreateRole", "iam:PutRolePolicy", "iam:AttachRolePolicy"):
+        assert allows(policy, action, role) == makes_them
+
+
+def test_deleting_the_bootstrap_stack_keeps_the_bucket_and_the_log_role(
+    emulated_aws: Any, bootstrap: Callable[..., Any]
+) -> None:
+    outputs = bootstrap()
+    emulated_aws.client("cloudformation").delete_stack(StackName="bootstrap")
+    assert emulated_aws.client("s3").get_bucket_encryption(Bucket=outputs["Bucket"])
+    assert emulated_aws.client("apigateway").get_account()["cloudwatchRoleArn"]
+    with pytest.raises(Exception, match="NoSuchEntity"):
+        role_of(emulated_aws, outputs, "DevRoleArn")
+
+
+def test_a_second_region_s_bootstrap_has_other_names_and_retains_what_the_account_has_once() -> (
+    None
+):
+    template, _ = decode(str(PRODUCTION / "bootstrap.yaml"))
+    resources = template["Resources"]
+    names = [
+        resource["Properties"].get("RoleName", {"Fn::Sub": "${AWS::Region}"})
+        for resource in resources.values()
+        if resource["Type"] == "AWS::IAM::Role"
+    ]
+    assert all("${AWS::Region}" in name["Fn::Sub"] for name in names)
+    assert resources["OidcProvider"]["DeletionPolicy"] == "RetainExceptOnCreate"
+
+
+def test_the_budget_writes_to_the_alarm_s_address() -> None:
+    template, _ = decode(str(PRODUCTION / "bootstrap.yaml"))
+    (notification,) = only(template, "Budgets::Budget")["NotificationsWithSubscribers"]
+    assert notification["Subscribers"] == [
+        {"SubscriptionType": "EMAIL", "Address": {"Ref": "AlarmEmail"}}
+    ]
+
+
+# The pipeline and the commands of docs/production.md
+
+WORKFLOW = yaml.safe_load(read(".github/workflows/deploy.yml"))
+needs_aws_cli = pytest.mark.skipif(
+    not shutil.which("aws")
+    or bool(subprocess.run(["aws", "--version"], capture_output=True).returncode),
+    reason="the AWS CLI is not installed",
+)
 
 
 def test_only_the_jobs_that_call_aws_get_credentials_and_prod_runs_no_repository_code() -> None:
-    jobs = yaml.safe_load(read(".github/workflows/deploy.yml"))["jobs"]
+    jobs = WORKFLOW["jobs"]
     asking = {name for name, job in jobs.items() if "id-token" in job["permissions"]}
     calling = {name for name, job in jobs.items() if "configure-aws-credentials" in str(job)}
     assert asking == calling == {"dev", "prod"}
     assert not any("checkout" in step.get("uses", "") for step in jobs["prod"]["steps"])
     assert jobs["prod"]["needs"] == ["package", "dev"]
+
+
+def run(script: str, folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+    """Run a script of bash as GitHub does, in the emulated AWS."""
+    return subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=folder,
+        env=os.environ | environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+@pytest.fixture
+def prod_job(emulated_aws: Any, package: Path, tmp_path: Path) -> Iterator[Callable[..., Any]]:
+    """Runs the pipeline's job for prod, up to the question to the API, with a changed package.
+
+    It takes a function that changes the package's template; returns whether the job succeeds, and
+    what it prints.
+    """
+    emulated_aws.client("s3").create_bucket(Bucket="prod-packages")
+    environment = {
+        "STACK": WORKFLOW["jobs"]["prod"]["env"]["STACK"],
+        "BUCKET": "prod-packages",
+        "EXECUTION_ROLE_ARN": "arn:aws:iam::000000000000:role/execution",
+        "ALARM_EMAIL": "you@example.com",
+    }
+    shutil.copytree(package, tmp_path, dirs_exist_ok=True)
+    for file in PROJECT.glob(".chalice/resources.*"):
+        shutil.copy(file, tmp_path)
+
+    def job(change: Callable[[Template], object]) -> tuple[bool, str]:
+        template = json.loads((package / "sam.json").read_text(encoding="utf-8"))
+        change(template["Resources"])
+        (tmp_path / "sam.json").write_text(json.dumps(template), encoding="utf-8")
+        succeeds, printed = True, ""
+        for step in WORKFLOW["jobs"]["prod"]["steps"]:
+            condition = step.get("if", "")
+            wanted = succeeds != ("failure()" in condition)
+            if "hashFiles" in condition:
+                wanted = wanted and any(tmp_path.glob("resources.*"))
+            if wanted and "run" in step and step["name"] != "Ask the API":
+                done = run(step["run"], tmp_path, **environment)
+                succeeds, printed = succeeds and not done.returncode, printed + done.stdout
+        return succeeds, printed
+
+    yield job
+    stacks = emulated_aws.client("cloudformation")
+    for name in (environment["STACK"], environment["STACK"] + "-resources"):
+        stacks.delete_stack(StackName=name)
+
+
+def break_it(resources: Template) -> None:
+    """Add a resource that cannot be made."""
+    nobody = {"TargetFunctionArn": "nobody", "AuthType": "NONE"}
+    resources["Broken"] = {"Type": "AWS::Lambda::Url", "Properties": nobody}
+
+
+def stack_of(emulated_aws: Any) -> dict[str, Any]:
+    """Return the stack of prod."""
+    stacks = emulated_aws.client("cloudformation").describe_stacks(StackName=f"{APP}-prod")
+    found: dict[str, Any] = stacks["Stacks"][0]
+    return found
+
+
+@needs_aws_cli
+def test_the_pipeline_says_why_a_first_deploy_failed_and_the_next_run_recovers(
+    emulated_aws: Any, prod_job: Callable[..., Any]
+) -> None:
+    succeeds, printed = prod_job(break_it)
+    assert not succeeds
+    assert re.search(r"Broken .*not found: nobody", printed)
+    assert stack_of(emulated_aws)["StackStatus"] == "ROLLBACK_COMPLETE"
+    succeeds, printed = prod_job(lambda resources: None)
+    assert succeeds, printed
+    assert stack_of(emulated_aws)["StackStatus"] == "CREATE_COMPLETE"
+    assert {"Key": "stage", "Value": "prod"} in stack_of(emulated_aws)["Tags"]
+
+
+@needs_aws_cli
+def test_running_the_job_of_an_earlier_package_again_rolls_back(
+    emulated_aws: Any, prod_job: Callable[..., Any]
+) -> None:
+    def memory() -> int:
+        outputs = {
+            item["OutputKey"]: item["OutputValue"] for item in stack_of(emulated_aws)["Outputs"]
+        }
+        functions = emulated_aws.client("lambda")
+        name = outputs["APIHandlerName"]
+        size: int = functions.get_function_configuration(FunctionName=name)["MemorySize"]
+        return size
+
+    assert prod_job(lambda resources: None)[0]
+    before = memory()
+    assert prod_job(lambda made: made["APIHandler"]["Properties"].update(MemorySize=before + 64))[0]
+    assert memory() == before + 64
+    assert prod_job(lambda resources: None)[0]
+    assert memory() == before
+
+
+@needs_aws_cli
+def test_the_commands_of_the_production_page_work_in_the_emulated_aws(
+    emulated_aws: Any, tmp_path: Path
+) -> None:
+    for name in ("app.py", "chalicelib", ".chalice", "production", "requirements.txt", "Makefile"):
+        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
+        copy(PROJECT / name, tmp_path / name)
+    queue = {
+        "Type": "AWS::SQS::Queue",
+        "Properties": {"QueueName": {"Fn::Sub": "${App}-${Stage}-q"}},
+    }
+    text = {"Type": "String"}
+    resources = {"Parameters": {"App": text, "Stage": text}, "Resources": {"Queue": queue}}
+    (tmp_path / ".chalice" / "resources.json").write_text(json.dumps(resources), encoding="utf-8")
+    page = read("docs/production.md").partition("## The pipeline")[0]
+    page = page.replace("AlarmEmail=you@example.com MonthlyBudget=50", "OidcProviderArn=any")
+    port = emulated_aws.url.rpartition(":")[2]
+    page = page.replace(
+        "make logs STAGE=prod", f"make logs STAGE=prod AWS=emulated AWS_PORT={port}"
+    )
+    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    account, data, deploy, look, delete, endpoint = blocks
+    assert endpoint.startswith("export AWS_ENDPOINT_URL")
+    for commands in (account, data, deploy, deploy, look):
+        done = run(commands, tmp_path, MAKEFLAGS=f"VENV={sys.prefix}")
+        assert done.returncode == 0, done.stdout
+    outputs = {item["OutputKey"]: item["OutputValue"] for item in stack_of(emulated_aws)["Outputs"]}
+    api = outputs["RestAPIId"]
+    url = f"{emulated_aws.url}/_aws/execute-api/{api}/prod"
+    assert requests.get(url + WORKFLOW["env"]["CHECKED_PATH"], timeout=60).status_code == 200
+    unknown = requests.get(f"{url}/nothing-is-here", timeout=60)
+    assert (unknown.status_code, unknown.json()) == (404, {"message": "Not Found"})
+    tags = emulated_aws.client("apigateway").get_rest_api(restApiId=api)["tags"]
+    assert tags["stage"] == "prod"  # what the deployers' policies deny
+    assert run(delete, tmp_path).returncode == 0
+    stacks = emulated_aws.client("cloudformation")
+    for name in ("prod-resources", "bootstrap"):
+        assert stacks.describe_stacks(StackName=f"{APP}-{name}")
+        stacks.delete_stack(StackName=f"{APP}-{name}")
