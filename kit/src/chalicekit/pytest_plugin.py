@@ -73,9 +73,14 @@ class Emulated:
 
     def client(self, service: str) -> Any:
         """Return a boto3 client of the emulated AWS."""
+        return self.boto3_session.client(service)
+
+    @cached_property
+    def boto3_session(self) -> Any:
+        """The session for its clients. boto3 can wrap one of botocore's only once."""
         import boto3
 
-        return boto3.Session(botocore_session=self.project.session).client(service)
+        return boto3.Session(botocore_session=self.project.session)
 
     def command(self, name: str, *arguments: str) -> list[str]:
         """Return the command line of a `chalicekit` command for the emulated AWS."""
