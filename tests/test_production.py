@@ -477,3 +477,10 @@ def test_the_commands_of_the_production_page_work_in_the_emulated_aws(
     for name in ("prod-resources", "bootstrap"):
         assert stacks.describe_stacks(StackName=f"{APP}-{name}")
         stacks.delete_stack(StackName=f"{APP}-{name}")
+
+
+def test_every_python_that_the_kit_accepts_is_tested() -> None:
+    accepted = re.search(r'requires-python = ">=3\.(\d+),<3\.(\d+)"', read("kit/pyproject.toml"))
+    assert accepted
+    matrix = yaml.safe_load(read(".github/workflows/ci.yml"))["jobs"]["test"]["strategy"]["matrix"]
+    assert matrix["python"] == [f"3.{minor}" for minor in range(int(accepted[1]), int(accepted[2]))]
