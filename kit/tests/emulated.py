@@ -41,6 +41,56 @@ def zipped(**files: str) -> bytes:
     return content.getvalue()
 
 
+def make_role(aws: str, *statements: dict[str, Any]) -> str:
+    """Make a role for functions with a policy of these statements; return its name."""
+    name, iam = f"role-{uuid.uuid4().hex[:8]}", client(aws, "iam")
+    trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}}
+    trusted = {"Version": "2012-10-17", "Statement": [trust | {"Action": "sts:AssumeRole"}]}
+    iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trusted))
+    set_policy(aws, name, *statements)
+    return name
+
+
+def set_policy(aws: str, role: str, *statements: dict[str, Any]) -> None:
+    """Replace the policy of a role by these statements; those without an effect allow."""
+    nothing = {"Action": "none:*", "Resource": "*"}
+    allowed = [{"Effect": "Allow", **statement} for statement in statements or [nothing]]
+    policy = {"Version": "2012-10-17", "Statement": allowed}
+    client(aws, "iam").put_role_policy(
+        RoleName=role, PolicyName="policy", PolicyDocument=json.dumps(policy)
+    )
+
+
+def make_function(aws: str, code: str, role: str = "", **settings: Any) -> str:
+    """Make a function of `handler` in this code; return its name.
+
+    Without a `role`, it gets one without permissions. `settings` are those of CreateFunction.
+    """
+    name = f"function-{uuid.uuid4().hex[:8]}"
+    client(aws, "lambda").create_function(
+        FunctionName=name,
+        Runtime=PYTHON,
+        Role=f"arn:aws:iam::000000000000:role/{role or make_role(aws)}",
+        Handler="function.handler",
+        Code={"ZipFile": zipped(function=code)},
+        **settings,
+    )
+    return name
+
+
+def invoke(aws: str, function: str, event: Any) -> Any:
+    """Return the result of a function, or its error."""
+    response = client(aws, "lambda").invoke(FunctionName=function, Payload=json.dumps(event))
+    return json.loads(response["Payload"].read())
+
+
+def log_of(aws: str, function: str) -> str:
+    """Return the whole log of a function."""
+    group = f"/aws/lambda/{function}"
+    events = client(aws, "logs").filter_log_events(logGroupName=group)["events"]
+    return "\n".join(event["message"] for event in events)
+
+
 class Api(NamedTuple):
     """A function and an API in front of it."""
 
@@ -56,20 +106,13 @@ def deploy_echo(
 
     `settings` are those of CreateFunction.
     """
-    name = f"echo-{uuid.uuid4().hex[:8]}"
-    function = client(aws, "lambda").create_function(
-        FunctionName=name,
-        Runtime=PYTHON,
-        Role="arn:aws:iam::000000000000:role/echo",
-        Handler="function.handler",
-        Code={"ZipFile": zipped(function=code)},
-        **settings,
-    )
-    path = f"2015-03-31/functions/{function['FunctionArn']}/invocations"
+    name = make_function(aws, code, **settings)
+    function = f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
     integration = {
         "type": "aws_proxy",
         "httpMethod": "POST",
-        "uri": f"arn:aws:apigateway:us-east-1:lambda:path/{path}",
+        "uri": "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
+        f"{function}/invocations",
     }
     method = {"x-amazon-apigateway-integration": integration}
     definition = {

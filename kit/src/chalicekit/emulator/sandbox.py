@@ -130,7 +130,7 @@ def main(handler: str, url: str, temporary: str) -> None:
     sys.path[0] = str(Path.cwd())  # instead of this script's folder
     sys.meta_path.insert(0, RedirectBotocore(url))
     sys.addaudithook(Watch(temporary))
-    from awslambdaric.__main__ import main  # type: ignore[import-untyped]
+    from awslambdaric.__main__ import main
 
     main(sys.argv)
 

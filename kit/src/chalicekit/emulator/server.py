@@ -52,10 +52,11 @@ def serve(listener: socket.socket, ready: Callable[[], object] = lambda: None) -
         from ministack import app
         from ministack.core import lambda_runtime
 
-        from chalicekit.emulator import apigateway, functions, guard
+        from chalicekit.emulator import apigateway, functions, guard, permissions
 
         apigateway.patch_apigateway()
         functions.patch_lambda(Path(folder) / "python", f"http://127.0.0.1:{port}")
+        permissions.patch_permissions()
         config = Config()
         config.bind = [f"fd://{listener.fileno()}"]
         config.loglevel = "ERROR"
@@ -78,6 +79,7 @@ def use_environment(port: int, folder: str) -> None:
         VARIABLES,
         GATEWAY_PORT=str(port),
         TMPDIR=folder,
+        AUTH="true",  # see permissions.py
         DOCKER_HOST="unix:///nonexistent",  # containers of this machine are not ours
         IOT_MTLS_ENABLED="0",  # no further port
         SFTP_ENABLED="0",

@@ -1,0 +1,239 @@
+"""Make MiniStack's IAM enforce the policies of functions, and of nobody else.
+
+With its setting AUTH, MiniStack derives the action and the resource of each call, evaluates the
+caller's policies, conditions among them, and refuses in the words of the called service. A function
+calls with the credentials of its role. You call with any others, and may do everything.
+
+This is for MiniStack 1.5.33 and depends on its internals.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from contextvars import ContextVar
+from email.utils import parseaddr
+from typing import Any
+
+from ministack.core import iam_actions, iam_evaluator
+from ministack.core.responses import get_account_id
+from ministack.services import iam, lambda_svc, sts
+
+from chalicekit.emulator.functions import write_log
+
+Response = tuple[int, dict[str, Any], bytes]
+
+# Calls that need the permission for another one: docs.aws.amazon.com/service-authorization
+PERMISSIONS = {
+    "sns:PublishBatch": "sns:Publish",
+    "sqs:ChangeMessageVisibilityBatch": "sqs:ChangeMessageVisibility",
+    "sqs:DeleteMessageBatch": "sqs:DeleteMessage",
+    "sqs:SendMessageBatch": "sqs:SendMessage",
+}
+# Calls that have no resource: their policies must say `"Resource": "*"`
+WITHOUT_RESOURCE = re.compile("[^:]+:(List|Describe|PutMetricData)")
+
+# What Lambda does with an event source in the name of the function:
+# docs.aws.amazon.com/lambda/latest/dg/invocation-eventsourcemapping.html
+READS_STREAM = ["DescribeStream", "GetRecords", "GetShardIterator"]
+READS = {
+    "sqs": ["ReceiveMessage", "DeleteMessage", "GetQueueAttributes"],
+    "kinesis": READS_STREAM,
+    "dynamodb": READS_STREAM,
+}
+QUEUE_REFUSAL = "The provided execution role does not have permissions to call {action} on SQS"
+STREAM_REFUSAL = (
+    "Cannot access stream {source}. Please ensure the role can perform the GetRecords, "
+    "GetShardIterator, DescribeStream, and ListStreams Actions on your stream in IAM."
+)
+
+# MiniStack's own functions, which the functions below call
+extract_action = iam_actions.extract_iam_action
+extract_resource = iam_actions.extract_resource_arn
+access_denied = iam_actions.access_denied_response
+enforce_policies = iam_evaluator.enforce
+create_event_source = lambda_svc._create_esm
+
+refused_resource: ContextVar[str] = ContextVar("refused_resource")
+
+
+def patch_permissions() -> None:
+    """Replace MiniStack's functions with those below."""
+    iam_evaluator.is_root_access_key = sts.is_root_access_key = is_yours
+    iam_actions.extract_iam_action = action_of
+    iam_actions.extract_resource_arn = resources_of
+    iam_actions.access_denied_response = refusal
+    iam_evaluator.enforce = enforce
+    lambda_svc._create_esm = create_readable_event_source
+
+
+def is_yours(access_key: str) -> bool:
+    """Tell whether an access key is none of a role or a user in the emulated AWS."""
+    made = {key for _, key in iam._access_keys.to_dict()} | sts._sessions.keys()
+    return access_key not in made
+
+
+def action_of(
+    service: str, method: str, path: str, headers: Any, body: bytes, query: Any
+) -> str | None:
+    """Return the action that a call needs the permission for, or None if it needs none."""
+    action: str | None = extract_action(service, method, path, headers, body, query)
+    if service == "dynamodb" and (statement := statement_of(body)):
+        return f"dynamodb:PartiQL{statement.split()[0].title()}"
+    return PERMISSIONS.get(action or "", action)
+
+
+def resources_of(
+    service: str,
+    method: str,
+    path: str,
+    headers: Any,
+    body: bytes,
+    query: Any,
+    region: str,
+    account: str,
+) -> str:
+    """Return the ARN of a call's resource, several ARNs with spaces, or "*" if it is not known."""
+    known: str = extract_resource(service, method, path, headers, body, query, region, account)
+    if known != "*":
+        return known
+    prefix, content = f"arn:aws:{service}:{region}:{account}:", content_of(body)
+    match service, content:
+        case "ssm", {"Names": [*names]}:
+            return " ".join(
+                prefix + f"parameter/{name.split(':')[0].lstrip('/')}" for name in names
+            )
+        case "ssm", {"Path": str(folder)}:
+            return prefix + f"parameter/{folder.strip('/')}/"
+        case "dynamodbstreams", {"StreamArn": str(stream)}:
+            return stream
+        case "ses", _:
+            source = content.get("FromEmailAddress") or query.get("Source", "")
+            _, address = parseaddr(source[0] if isinstance(source, list) else source)
+            return prefix + f"identity/{address}" if address else "*"
+    if table := re.search(r'(?i)\b(?:from|into|update)\s+"?([\w.-]+)', statement_of(body)):
+        return prefix + f"table/{table[1]}"
+    return "*"
+
+
+def content_of(body: bytes) -> dict[str, Any]:
+    """Return the content of a body in JSON; an empty one if it is none."""
+    try:
+        content = json.loads(body)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def statement_of(body: bytes) -> str:
+    """Return the first statement of PartiQL in a call of DynamoDB, or ""."""
+    content = content_of(body)
+    several = content.get("Statements") or content.get("TransactStatements") or [content]
+    return str(several[0].get("Statement") or "")
+
+
+def enforce(
+    access_key: str,
+    action: str,
+    service: str,
+    region: str,
+    resource_arn: str = "*",
+    service_context: dict[str, Any] | None = None,
+) -> Any:
+    """Return None, or why a call is refused, which the log of the calling function says, too."""
+    for resource in resource_arn.split():
+        for name in names_of(resource):
+            refused = enforce_policies(access_key, action, service, region, name, service_context)
+            if not isinstance(refused, iam_evaluator.EvalResult):
+                break
+        else:
+            if (
+                resource == "*"
+                and refused.decision == "ImplicitDeny"
+                and not WITHOUT_RESOURCE.match(action)
+                and allows_for_some_resource(access_key, action)
+            ):
+                return None
+            *_, role, caller = refused.principal_arn.split("/")
+            line = f"The policy of the role {role} does not allow {action} on {resource}."
+            print(line, flush=True)
+            write_log(caller, line)
+            refused_resource.set(resource)
+            return refused
+    return refused
+
+
+def names_of(resource: str) -> Iterator[str]:
+    """Yield the ARNs that AWS knows a resource by: a policy may name one of them."""
+    yield resource
+    service = resource.split(":")[2:3]
+    if service == ["logs"]:
+        yield f"{resource}:log-stream:"
+    if service == ["ses"] and "@" in resource:  # an address, or its whole domain
+        yield re.sub("/[^@]*@", "/", resource)
+    if service == ["ssm"] and resource.endswith("/"):
+        yield resource.rstrip("/")
+
+
+def allows_for_some_resource(access_key: str, action: str) -> bool:
+    """Tell whether a caller's policies allow an action whose resource the call does not name."""
+    caller = iam_evaluator.resolve_principal(access_key, get_account_id())
+    return any(
+        statement.effect == "Allow"
+        and iam_evaluator._action_matches(action, statement.actions, statement.not_actions)
+        for policy in caller.policies
+        for statement in policy
+    )
+
+
+def refusal(
+    service: str,
+    action: str,
+    principal: str,
+    request_id: str,
+    *,
+    headers: dict[str, str] | None = None,
+    **reasons: Any,
+) -> Response:
+    """Return the refusal of a call: its message names the resource, its status is the protocol's.
+
+    A service with the protocol "json" responds with 400, others with 403.
+    """
+    if not reasons.get("message") and not reasons.get("error_code"):
+        reasons["resource_arn"] = resource = refused_resource.get("*")
+        prefix, _, name = action.partition(":")
+        action = {"sqs": f"sqs:{name.lower()}", "sns": f"SNS:{name}"}.get(prefix, action)
+        named = f'"{resource}"' if prefix == "s3" else resource
+        is_denied = reasons.get("explicit_deny", False)
+        reasons["message"] = iam_actions.identity_denial_message(
+            action, principal, named, is_denied
+        )
+    response = access_denied(service, action, principal, request_id, headers=headers, **reasons)
+    status, response_headers, body = response
+    is_json = "x-amz-target" in (headers or {}) and service != "sqs"
+    return 400 if is_json else status, response_headers, body
+
+
+def create_readable_event_source(request: dict[str, Any]) -> Response:
+    """Create an event source, unless the function's role may not read it."""
+    source = request.get("EventSourceArn", "")
+    name, *_ = lambda_svc._resolve_existing_esm_function(request.get("FunctionName", ""))
+    service = source.split(":")[2] if name and source.startswith("arn:") else ""
+    for action in READS.get(service, []):
+        role = lambda_svc._functions[name]["config"]["Role"]
+        if not may_call(role, f"{service}:{action}", source):
+            message = QUEUE_REFUSAL if service == "sqs" else STREAM_REFUSAL
+            message = message.format(action=action, source=source)
+            refused: Response = lambda_svc._invalid_parameter_value(message)
+            return refused
+    response: Response = create_event_source(request)
+    return response
+
+
+def may_call(role: str, action: str, resource: str) -> bool:
+    """Tell whether a role's policies allow an action on a resource."""
+    account = role.split(":")[4]
+    context = iam_evaluator.EvalContext(
+        role, "AssumedRole", account, action, resource, resource.split(":")[3]
+    )
+    policies = iam_evaluator._gather_role_policies(role.rpartition("/")[2], account)
+    return bool(iam_evaluator.evaluate(context, policies).decision == "Allow")
