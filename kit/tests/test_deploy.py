@@ -1,218 +1,256 @@
-"""`make deploy`, `url`, `logs` and `delete`: URLs, logs, permissions and refusals."""
+"""`deploy`, `url` and `delete`: what they make, what they say, and what they refuse."""
 
 import base64
 import fcntl
 import hashlib
 import json
-import logging
-import shutil
+import os
+import signal
+import socket
 import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from fnmatch import fnmatch
+from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import requests
+from botocore.exceptions import ClientError
 
-from chalicekit.runtime.events import proxy_event
-from tests.processes import REPOSITORY
-from tests.project import Project, client
-from chalicekit.deploy import main, read_record
+from chalicekit.deploy import address, delete, deploy, read_record, url
+from chalicekit.errors import Refusal
+from chalicekit.logs import logs
+from chalicekit.project import Project
+from tests.emulated import client
+from tests.project import CHALICE, TestProject
 
-share_deployment = pytest.mark.xdist_group("deployed")
-
-
-def get(url: str) -> requests.Response:
-    """Return the response to a GET."""
-    return requests.get(url, timeout=60)
-
-
-class Deployed(NamedTuple):
-    """A project that is deployed, and its URL."""
-
-    project: Project
-    url: str
-
-
-@pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Deployed:
-    """The tests' app, for tests that do not deploy or delete it."""
-    project = Project(tmp_path_factory.mktemp("deployed") / "project")
-    return Deployed(project, project.deploy())
+Command = Callable[[Project], None]
+TABLE = {
+    "Type": "AWS::DynamoDB::Table",
+    "Properties": {
+        "TableName": {"Fn::Sub": "${App}-${Stage}-links"},
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "code", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "code", "KeyType": "HASH"}],
+    },
+}
 
 
-@share_deployment
-def test_chalice_invokes_the_deployed_function(deployed: Deployed) -> None:
-    event = json.dumps(proxy_event("/"))
-    invoke = ["--project-dir", "build/dev", "invoke", "--name", "api_handler"]
-    printed = deployed.project.chalice(*invoke, stdin=event)
-    assert json.loads(printed)["body"] == "a sample"
+@pytest.fixture
+def printed(capsys: pytest.CaptureFixture[str]) -> Callable[[Command, Project], str]:
+    """Runs a command and returns what it prints."""
+
+    def run(command: Command, project: Project) -> str:
+        capsys.readouterr()
+        command(project)
+        return capsys.readouterr().out
+
+    return run
 
 
-@share_deployment
-def test_an_error_is_a_plain_500(deployed: Deployed) -> None:
-    response = get(deployed.url + "/error")
-    assert response.status_code == 500
-    assert "secret" not in response.text
-    assert "Traceback" not in response.text
+Printed = Callable[[Command, Project], str]
 
 
-@share_deployment
-def test_logs_are_those_of_the_last_ten_minutes_with_tracebacks(deployed: Deployed) -> None:
-    get(deployed.url + "/error")
-    group = {"logGroupName": f"/aws/lambda/{deployed.project.name}-dev"}
-    stream = client("logs").describe_log_streams(**group)["logStreams"][0]["logStreamName"]
-    events = [
-        {"timestamp": int((time.time() - 60 * minutes) * 1000), "message": f"{minutes} minutes ago"}
-        for minutes in (11, 9)
-    ]
-    client("logs").put_log_events(**group, logStreamName=stream, logEvents=events)
-    logs = deployed.project.make("logs")
-    assert "ValueError: a secret" in logs
-    assert "9 minutes ago" in logs
-    assert "11 minutes ago" not in logs
+def get(url: str) -> str:
+    """Return the body of the response to a GET."""
+    return requests.get(url, timeout=60).text
 
 
-@share_deployment
-def test_deploy_uploads_the_deployment_package(deployed: Deployed) -> None:
-    function = client("lambda").get_function(FunctionName=f"{deployed.project.name}-dev")
-    # The code of prod is the same, and other tests use build/dev as the deploy left it.
-    package = (deployed.project.package("prod") / "deployment.zip").read_bytes()
+def refusal(command: Command, project: Project) -> str:
+    """Return the line with which a command refuses."""
+    with pytest.raises(Refusal) as refused:
+        command(project)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+def test_deploy_prints_the_urls_of_the_emulated_aws(project: TestProject, printed: Printed) -> None:
+    report = printed(deploy, project.project())
+    address = printed(url, project.project()).strip()
+    assert report.endswith(f"  - Rest API URL: {address}\n")
+    assert address.startswith(f"{project.aws}/_aws/execute-api/")
+    assert get(address) == "a sample"
+
+
+def test_deploy_uploads_what_was_built(project: TestProject) -> None:
+    deploy(project.project())
+    function = client(project.aws, "lambda").get_function(FunctionName=f"{project.name}-dev")
+    package = (project.project().build / "deployment.zip").read_bytes()
     uploaded = base64.b64decode(function["Configuration"]["CodeSha256"])
     assert uploaded == hashlib.sha256(package).digest()
 
 
-@share_deployment
-def test_a_cut_record_is_restored(deployed: Deployed) -> None:
-    record = deployed.project.folder / "build" / "emulated" / "dev.json"
-    content = record.read_text(encoding="utf-8")
-    for cut in ("", "{}", content[: len(content) // 2]):
-        record.write_text(cut, encoding="utf-8")
-        assert read_record(record) == []
-    assert deployed.project.make("url") == f"{deployed.url}/\n"
-    assert read_record(record)
+@pytest.mark.parametrize("length", [0, 2, 50])
+def test_a_cut_record_is_none(project: TestProject, length: int) -> None:
+    record = json.dumps({"resources": [{"name": "rest_api", "resource_type": "rest_api"}]})
+    project.write("build/emulated/dev.json", record)
+    assert read_record(project.project()) != []
+    project.write("build/emulated/dev.json", record[:length] or "{}")
+    assert read_record(project.project()) == []
 
 
-@share_deployment
-def test_the_emulated_aws_scales_with_the_load(deployed: Deployed, record_property: Any) -> None:
-    def instances(requests: int, connections: int) -> int:
-        with ThreadPoolExecutor(connections) as threads:
-            urls = [deployed.url + "/process"] * requests
-            responses = list(threads.map(get, urls))
-        assert {response.status_code for response in responses} == {200}
-        return len({response.text for response in responses})
-
-    alone, together = instances(20, 1), instances(160, 16)
-    record_property(
-        "shown", f"The emulated AWS: 1 connection met {alone} instance, 16 met {together}."
-    )
-    assert alone == 1 < together
-
-
-def test_two_stages_are_independent_until_they_are_deleted(project: Project) -> None:
-    dev, prod = project.deploy("dev"), project.deploy("prod")
-    folder = project.folder / ".chalice"
-    config = json.loads((folder / "config.json").read_text())
-    for stage, settings in config["stages"].items():
-        name = f"{project.name}-{stage}"
-        function = client("lambda").get_function(FunctionName=name)
-        assert function["Configuration"]["MemorySize"] == settings["lambda_memory_size"]
-        assert function["Configuration"]["Timeout"] == settings["lambda_timeout"]
-        variables = function["Configuration"]["Environment"]["Variables"]
-        assert variables == settings["environment_variables"]
-        assert function["Tags"]["stage"] == stage
-        role = {"RoleName": f"{name}-api_handler"}
-        (policy,) = client("iam").list_role_policies(**role)["PolicyNames"]
-        document = client("iam").get_role_policy(**role, PolicyName=policy)["PolicyDocument"]
-        assert document == json.loads((folder / f"policy-{stage}.json").read_text())
+def test_two_stages_are_independent_until_they_are_deleted(
+    project: TestProject, printed: Printed
+) -> None:
+    dev, prod = project.project("dev"), project.project("prod")
+    for stage in (dev, prod):
+        deploy(stage)
+    urls = [printed(url, stage).strip() for stage in (dev, prod)]
     project.change("a sample", "a change")
-    assert project.deploy("dev") == dev
-    assert [get(url).text for url in (dev, prod)] == ["a change", "a sample"]
-    project.make("delete", "dev")
-    assert get(prod).text == "a sample"
-    assert get(dev).status_code != 200
+    deploy(project.project("dev"))
+    assert [get(address) for address in urls] == ["a change", "a sample"]
+    delete(dev)
+    assert get(urls[1]) == "a sample"
     for _ in range(2):  # nothing left to do is no error
-        deleted = project.make("delete", "prod")
-        assert deleted.endswith("Deleted. Only the logs are left in AWS.\n")
-        assert "{" not in deleted  # no line of a log
+        text = printed(delete, project.project("prod"))
+        assert text.endswith("Deleted. Only the logs are left in AWS.\n")
     assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 0}
 
 
-def test_plain_chalice_deploys_too(project: Project) -> None:
-    project.chalice("deploy", "--stage", "dev")
-    assert get(project.make("url").strip()).text == "a sample"
+@pytest.mark.parametrize("stage", ["dev", "prod"])
+def test_a_stage_has_its_own_settings(project: TestProject, stage: str) -> None:
+    deploy(project.project(stage))
+    name = f"{project.name}-{stage}"
+    function = client(project.aws, "lambda").get_function(FunctionName=name)
+    settings = json.loads((project.folder / ".chalice" / "config.json").read_text())["stages"][
+        stage
+    ]
+    configured = function["Configuration"]
+    assert configured["MemorySize"] == settings["lambda_memory_size"]
+    assert configured["Timeout"] == settings["lambda_timeout"]
+    assert configured["Environment"]["Variables"] == settings["environment_variables"]
+    assert function["Tags"]["stage"] == stage
+    role = {"RoleName": f"{name}-api_handler", "PolicyName": f"{name}-api_handler"}
+    policy = client(project.aws, "iam").get_role_policy(**role)["PolicyDocument"]
+    assert policy == json.loads((project.folder / f".chalice/policy-{stage}.json").read_text())
 
 
-Refusal = Callable[..., str]
-
-
-@pytest.fixture
-def refusal(
-    project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> Iterator[Refusal]:
-    """Returns the line with which a command exits; it takes a command, a stage and variables."""
-    for module in ("deploy", "lock", "package", "recovery", "settings"):
-        monkeypatch.setattr(f"tools.{module}.PROJECT", project.folder)
-
-    def refusal_of(command: str, stage: str = "dev", **environment: str) -> str:
-        for name, value in (project.environment | environment).items():
-            monkeypatch.setenv(name, value)
-        with pytest.raises(SystemExit) as exit_:
-            main(command, stage)
-        line = exit_.value.code
-        assert isinstance(line, str)
-        assert (capsys.readouterr().out, line.count("\n")) == ("", 0)
-        return line
-
-    logging.disable()  # an app that another test has imported logs to standard output
-    yield refusal_of
-    logging.disable(logging.NOTSET)
-
-
-@pytest.mark.parametrize(
-    ("environment", "message"),
-    [
-        ({"AWS_DEFAULT_REGION": ""}, "No region is set: choose one"),
-        ({"AWS_PROFILE": "nobody"}, "The AWS settings cannot be used: The config profile"),
-        ({"AWS_ENDPOINT_URL": "127.0.0.1"}, "The AWS settings cannot be used: Invalid endpoint"),
-        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}, "http://127.0.0.1:9 does not respond"),
-        ({"AWS_ACCESS_KEY_ID": ""}, "No AWS credentials are set: run `aws configure`"),
-    ],
-)
-def test_unusable_aws_settings_are_refused_in_one_line(
-    project: Project, environment: dict[str, str], message: str
+def test_the_stages_variables_reach_the_functions_and_nothing_else(
+    project: TestProject, printed: Printed
 ) -> None:
-    for name in [name for name, value in environment.items() if not value]:
-        del project.environment[name]
-    command = [sys.executable, "-m", "tools.deploy", "deploy", "dev"]
+    variables = {"AWS_DEFAULT_REGION": "eu-west-1", "HOME": "/nowhere", "WORD": "hidden"}
+    project.configure("dev", environment_variables=variables)
+    project.append('\nWORD = os.environ["WORD"]\n')
+    project.change('"a sample"', 'os.environ["WORD"]')
+    before = dict(os.environ)
+    deploy(project.project())
+    assert os.environ == before
+    assert get(printed(url, project.project()).strip()) == "hidden"
+    delete(project.project())
+    assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 0}
+
+
+def test_deploy_brings_the_resources_up_and_delete_keeps_them(
+    project: TestProject, printed: Printed
+) -> None:
+    names = {"App": {"Type": "String"}, "Stage": {"Type": "String"}}
+    template = {"Parameters": names, "Resources": {"Links": TABLE}}
+    project.write(".chalice/resources.json", json.dumps(template))
+    stack = f"{project.name}-dev-resources"
+    assert printed(deploy, project.project()).startswith(f"Creating stack: {stack}\n")
+    assert stack not in printed(deploy, project.project())
+    assert printed(delete, project.project()).endswith(
+        "Deleted. Only the logs are left in AWS.\n"
+        f"The stack {stack} is kept with its data, until the emulator ends.\n"
+    )
+    tables = client(project.aws, "dynamodb")
+    assert tables.describe_table(TableName=f"{project.name}-dev-links")
+
+
+def test_plain_chalice_deploys_too(project: TestProject, printed: Printed, tmp_path: Path) -> None:
+    emulated = {"AWS_ENDPOINT_URL": project.aws, "AWS_DEFAULT_REGION": "us-east-1"}
+    nobody = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
+    command = [CHALICE, "--project-dir", str(project.folder), "deploy", "--stage", "dev"]
+    done = project.start(*command, HOME=str(tmp_path), **emulated, **nobody)
+    assert done.returncode == 0, done.stderr
+    assert get(printed(url, project.project()).strip()) == "a sample"
+    delete(project.project())
+    assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 0}
+
+
+def test_an_endpoint_of_the_aws_configuration_is_an_emulated_aws(
+    project: TestProject, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    keys = "aws_access_key_id = test\naws_secret_access_key = test\nregion = us-east-1\n"
+    config.write_text(f"[default]\nendpoint_url = {project.aws}\n{keys}")
+    command = project.command("deploy", aws=False)
+    done = project.start(*command, AWS_CONFIG_FILE=str(config))
+    assert f"Rest API URL: {project.aws}/_aws/execute-api/" in done.stdout, done.stderr
+    assert not (project.folder / ".chalice" / "deployed").exists()
+
+
+def test_the_code_of_mfa_is_asked_for_once(project: TestProject, tmp_path: Path) -> None:
+    config = tmp_path / "config"
+    config.write_text(f"""\
+[profile person]
+aws_access_key_id = test
+aws_secret_access_key = test
+
+[profile deployer]
+endpoint_url = {project.aws}
+region = us-east-1
+source_profile = person
+role_arn = arn:aws:iam::000000000000:role/deployer
+mfa_serial = arn:aws:iam::000000000000:mfa/person
+""")
     done = subprocess.run(
-        command,
-        cwd=project.folder,
-        env=project.environment | {k: v for k, v in environment.items() if v},
+        [*project.command("deploy", aws=False), "--profile", "deployer"],
+        env=project.environment | {"AWS_CONFIG_FILE": str(config)},
+        input="123456\n",  # a second question would get no answer
         capture_output=True,
         text=True,
         timeout=60,
+        start_new_session=True,  # without a terminal, it asks on standard error
     )
-    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1), done
-    assert done.stderr.startswith(message)
+    assert (done.returncode, done.stderr.count("Enter MFA code")) == (0, 1), done.stderr
 
 
-@pytest.mark.parametrize("command", ["deploy", "url", "logs", "delete"])
-def test_every_command_refuses_a_stage_that_is_not_configured(
-    refusal: Refusal, command: str
-) -> None:
-    message = "STAGE=prd is not in .chalice/config.json: choose dev or prod."
-    assert refusal(command, "prd") == message
+@pytest.mark.parametrize(
+    ("aws", "emulator", "shown"),
+    [
+        ("https://a1.execute-api.us-east-1.amazonaws.com/api/", "", None),
+        (
+            "https://a1.execute-api.us-east-1.amazonaws.com/api/",
+            "http://127.0.0.1:4566",
+            "http://127.0.0.1:4566/_aws/execute-api/a1/api/",
+        ),
+        (
+            "wss://a1.execute-api.cn-north-1.amazonaws.com.cn/api/",
+            "http://127.0.0.1:4566",
+            "ws://127.0.0.1:4566/_aws/execute-api/a1/api/",
+        ),
+    ],
+)
+def test_the_emulated_aws_has_urls_of_its_own(aws: str, emulator: str, shown: str | None) -> None:
+    assert address(aws, emulator) == (shown or aws)
+
+
+@pytest.mark.parametrize(
+    ("make", "hint"),
+    [
+        (True, "make deploy AWS=emulated AWS_PORT={port} STAGE=prod"),
+        (False, "chalicekit --project-dir . deploy --stage prod --emulated --emulator-port {port}"),
+    ],
+)
+def test_a_hint_repeats_what_the_user_chose(project: TestProject, make: bool, hint: str) -> None:
+    prod = Project(project.folder, "prod", project.aws, make=make)
+    run = hint.format(port=project.aws.rpartition(":")[2]).replace(" . ", f" {prod.folder} ")
+    assert refusal(url, prod) == f"{project.name}-prod is not deployed: run `{run}`."
+
+
+def test_an_app_without_routes_has_no_url(project: TestProject) -> None:
+    schedule = '@app.schedule("rate(1 hour)")\ndef tick(event):\n    pass\n'
+    head = f'from chalice import Chalice\n\napp = Chalice(app_name="{project.name}")\n\n\n'
+    project.write("app.py", head + schedule)
+    deploy(project.project())
+    message = f"{project.name}-dev has no URL: the deployed app has no route."
+    assert refusal(url, project.project()) == message
 
 
 @pytest.mark.parametrize("body", ["<!doctype html><p>hello</p>", '{"hello": "world"}', "\0\xff"])
-def test_a_server_that_is_not_aws_is_named(refusal: Refusal, body: str) -> None:
+def test_a_server_that_is_not_aws_is_named(project: TestProject, body: str) -> None:
     class Server(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             self.send_response(200)
@@ -224,145 +262,88 @@ def test_a_server_that_is_not_aws_is_named(refusal: Refusal, body: str) -> None:
 
     with HTTPServer(("127.0.0.1", 0), Server) as server:
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
+        project.aws = f"http://127.0.0.1:{server.server_port}"
         try:
-            message = refusal("deploy", AWS_ENDPOINT_URL=url)
+            message = refusal(deploy, project.project())
         finally:  # its thread would go on, with a closed socket
             server.shutdown()
-    assert message == f"{url} does not respond like AWS: is it another server?"
+    assert message == f"{project.aws} does not respond like AWS: is it another server?"
 
 
-def test_an_endpoint_of_the_aws_configuration_is_an_emulated_aws(
-    project: Project, tmp_path: Path
-) -> None:
-    endpoint = project.environment.pop("AWS_ENDPOINT_URL")
-    (tmp_path / "config").write_text(f"[default]\nendpoint_url = {endpoint}\n")
-    command = [sys.executable, "-m", "tools.deploy", "deploy", "dev"]
-    printed = project.run(*command, AWS_CONFIG_FILE=str(tmp_path / "config"), AWS_ENDPOINT_URL="")
-    assert get(printed.split()[-1]).text == "a sample"
-    assert not (project.folder / ".chalice" / "deployed").exists()
-
-
-def test_a_stage_without_a_policy_is_refused(project: Project, refusal: Refusal) -> None:
-    (project.folder / ".chalice" / "policy-dev.json").unlink()
-    message = refusal("deploy")
-    assert message.startswith(".chalice/policy-dev.json is missing: copy another stage's policy")
-
-
-def test_a_policy_copied_from_another_stage_is_refused(project: Project, refusal: Refusal) -> None:
-    folder = project.folder / ".chalice"
-    shutil.copy(folder / "policy-prod.json", folder / "policy-dev.json")
-    message = f".chalice/policy-dev.json does not let {project.name}-dev write its log: allow"
-    assert refusal("deploy").startswith(message)
-
-
-def test_one_command_at_a_time_works_on_a_stage(project: Project) -> None:
-    (project.folder / "build").mkdir()
-    with (project.folder / "build" / "dev.lock").open("w") as file:
+@pytest.mark.parametrize("command", [deploy, delete])
+def test_one_command_at_a_time_works_on_a_stage(project: TestProject, command: Command) -> None:
+    with project.write("build/dev.lock", "").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        message = "Another command is running for dev: try again when it has finished.\n"
-        assert project.refusal("deploy") == message == project.refusal("package")
-        assert "is not deployed: run `make deploy STAGE=dev`" in project.refusal("url")
+        message = "Another command is running for dev: try again when it has finished."
+        assert refusal(command, project.project()) == message
+        assert "is not deployed: run " in refusal(url, project.project())
 
 
-def test_a_stack_shows_its_logs_and_is_not_deployed_over(
-    project: Project, refusal: Refusal
-) -> None:
+def test_settings_that_chalice_refuses_are_refused_in_one_line(project: TestProject) -> None:
+    project.configure(minimum_compression_size=-1)
+    assert "minimum_compression_size" in refusal(deploy, project.project())
+    assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 0}
+
+
+def test_what_aws_refuses_is_said_in_one_line(project: TestProject) -> None:
+    def refuse(**_: Any) -> None:
+        error = {"Error": {"Code": "AccessDenied", "Message": "You may not."}}
+        raise ClientError(error, "PutRolePolicy")
+
+    refused = project.project()
+    refused.session.register("before-call.iam.PutRolePolicy", refuse)
+    assert refusal(deploy, refused) == (
+        "AWS refused: An error occurred (AccessDenied) when calling the PutRolePolicy operation: "
+        "You may not."
+    )
+
+
+def test_ctrl_c_ends_a_command_in_one_line(project: TestProject) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        project.aws = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        process = subprocess.Popen(
+            project.command("deploy"), stderr=subprocess.PIPE, text=True, cwd="/"
+        )
+        with silent.accept()[0]:
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=60)
+    line = "Stopped. To continue, run the command again.\n"
+    assert (process.returncode, error) == (1, line)
+
+
+def stack_of(project: TestProject) -> str:
+    """Create prod as the stack that a package becomes, without its API; return its name."""
     function = {
         "FunctionName": f"{project.name}-prod-APIHandler-1A2B3C",
         "Handler": "index.handler",
         "Role": "arn:aws:iam::000000000000:role/role",
         "Runtime": "python3.13",
-        "Code": {"ZipFile": "def handler(event, context): pass"},
+        "Code": {"ZipFile": "def handler(event, context): print('from a stack')"},
         "Tags": [{"Key": "aws-chalice", "Value": f"version=1:stage=prod:app={project.name}"}],
     }
-    template = {"Resources": {"F": {"Type": "AWS::Lambda::Function", "Properties": function}}}
-    stacks = client("cloudformation")
+    template = {
+        "Resources": {"F": {"Type": "AWS::Lambda::Function", "Properties": function}},
+        "Outputs": {
+            "EndpointURL": {"Value": "https://a1.execute-api.us-east-1.amazonaws.com/prod/"}
+        },
+    }
+    stacks = client(project.aws, "cloudformation")
     stacks.create_stack(StackName=project.name, TemplateBody=json.dumps(template))
     stacks.get_waiter("stack_create_complete").wait(
         StackName=project.name, WaiterConfig={"Delay": 1}
     )
-    for command in ("deploy", "url", "delete"):
-        message = f"STAGE=prod is the CloudFormation stack {project.name}: use `aws cloudformation`"
-        assert refusal(command, "prod").startswith(message)
-    assert f"/aws/lambda/{function['FunctionName']}:" in project.make("logs", "prod")
+    return project.name
 
 
-@pytest.mark.parametrize("stage", ["dev", "prod"])
-def test_a_function_may_write_only_the_logs_of_its_stage(stage: str) -> None:
-    policy = json.loads((REPOSITORY / ".chalice" / f"policy-{stage}.json").read_text())
-    (statement,) = (item for item in policy["Statement"] if "logs:" in str(item["Action"]))
-    assert {action.partition(":")[0] for action in statement["Action"]} == {"logs"}
-    group = f"arn:*:logs:*:*:log-group:/aws/lambda/hello-chalice-{stage}"
-    assert statement["Resource"] == [group, f"{group}:*", f"{group}-*"]
+def test_a_stack_is_not_deployed_over(project: TestProject, printed: Printed) -> None:
+    stack = stack_of(project)
+    for command in (deploy, delete):
+        message = f"Stage prod is the CloudFormation stack {stack}: use `aws cloudformation`"
+        assert refusal(command, project.project("prod")).startswith(message)
+    assert printed(url, project.project("prod")) == f"{project.aws}/_aws/execute-api/a1/prod/\n"
 
 
-# Put where Python runs it at each start, it writes down what AWS is asked to do.
-RECORD = """
-import os
-from botocore.client import BaseClient
-
-call = BaseClient._make_api_call
-
-def recording(self, operation, parameters):
-    service = self.meta.service_model.signing_name
-    method = self.meta.service_model.operation_model(operation).http["method"]
-    name = method if service == "apigateway" else operation.rstrip("0123456789")
-    with open(os.environ["RECORDED"], "a") as file:
-        file.write(f"{service}:{name}\\n")
-    return call(self, operation, parameters)
-
-BaseClient._make_api_call = recording
-"""
-# What needs no statement, and what is no call: IAM asks for it when a function gets its role
-NOT_GRANTED, NOT_CALLED = {"sts:GetCallerIdentity"}, {"iam:PassRole"}
-
-
-def deployer_policy(name: str) -> list[dict[str, Any]]:
-    """Return the statements of one of the two policies for who deploys."""
-    text = (REPOSITORY / ".chalice" / f"deployer-policy-{name}.json").read_text()
-    statements: list[dict[str, Any]] = json.loads(text)["Statement"]
-    return statements
-
-
-def give_role(project: Project) -> None:
-    """Create a role for the functions of dev, named as Chalice names its own, and configure it."""
-    name = f"{project.name}-dev-api_handler"
-    role = client("iam").create_role(RoleName=name, AssumeRolePolicyDocument="{}")
-    given = {"manage_iam_role": False, "iam_role_arn": role["Role"]["Arn"]}
-    settings = json.dumps(given)[1:-1]
-    project.change('"dev": {', f'"dev": {{{settings}, ', ".chalice/config.json")
-
-
-@pytest.mark.parametrize("policy", ["makes-roles", "given-role"])
-def test_a_deployer_may_do_only_what_the_commands_do(
-    project: Project, tmp_path: Path, policy: str
-) -> None:
-    if policy == "given-role":
-        give_role(project)
-    (tmp_path / "sitecustomize.py").write_text(RECORD)
-    recorded = {"PYTHONPATH": str(tmp_path), "RECORDED": str(tmp_path / "recorded")}
-    for command in ("deploy", "logs", "deploy", "delete"):
-        project.run(sys.executable, "-m", "tools.deploy", command, "dev", **recorded)
-        if command == "logs":  # so that the second deploy takes a tag away and adds one
-            project.change('"stage": "dev"', '"team": "blue"', ".chalice/config.json")
-    assert project.left_in_aws()["roles"] == (1 if policy == "given-role" else 0)
-    called = set((tmp_path / "recorded").read_text().split())
-    actions = [statement["Action"] for statement in deployer_policy(policy)]
-    granted = {
-        name for action in actions for name in ([action] if isinstance(action, str) else action)
-    }
-    assert granted == called - NOT_GRANTED | NOT_CALLED
-
-
-def test_a_deployer_with_a_given_role_cannot_touch_prod() -> None:
-    arns = [
-        "arn:aws:lambda:us-east-1:123456789012:function:hello-chalice-prod",
-        "arn:aws:iam::123456789012:role/hello-chalice-prod-function",
-        "arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/hello-chalice-prod",
-    ]
-    for statement in deployer_policy("given-role"):
-        resources = statement["Resource"]
-        allowed = [resources] if isinstance(resources, str) else resources
-        reached = [arn for arn in arns for resource in allowed if fnmatch(arn, resource)]
-        assert reached == [] or statement["Action"] == "lambda:ListFunctions"
+def test_a_stack_shows_its_logs(project: TestProject, printed: Printed) -> None:
+    name = f"{stack_of(project)}-prod-APIHandler-1A2B3C"
+    client(project.aws, "lambda").invoke(FunctionName=name)
+    assert printed(logs, project.project("prod")) == "from a stack\n"

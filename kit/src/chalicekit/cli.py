@@ -72,7 +72,9 @@ def cli(context: click.Context, /, project_dir: Path, build_dir: Path | None, ma
 )
 @project_options
 @click.pass_context
-def local(context: click.Context, /, host: str, port: str, autoreload: bool, **options: Any) -> None:
+def local(
+    context: click.Context, /, host: str, port: str, autoreload: bool, **options: Any
+) -> None:
     """Serve the app on this machine."""
     from chalicekit.local import run
 
@@ -146,9 +148,9 @@ def delete(context: click.Context, /, **options: Any) -> None:
 
 
 @cli.command()
-@click.option("--name", default="", help="The function; all of them by default.")
-@click.option("--since", default="10m", show_default=True, help="How far to go back.")
-@click.option("--follow/--no-follow", default=False, help="Go on with new lines.")
+@click.option("-n", "--name", default="", help="The function; all of them by default.")
+@click.option("-s", "--since", default="10m", show_default=True, help="How far to go back.")
+@click.option("-f", "--follow/--no-follow", default=False, help="Go on with new lines.")
 @project_options
 @click.pass_context
 def logs(context: click.Context, /, name: str, since: str, follow: bool, **options: Any) -> None:

@@ -125,7 +125,7 @@ class StageConfig(Config):
         self.resources = resources
 
     def scope(self, chalice_stage: str, function_name: str) -> Config:
-        """Return the settings of a function, which Chalice creates from the parameters of Config."""
+        """Return the settings of a function, for which Chalice copies those of the stage."""
         return self.plain.scope(chalice_stage, function_name)
 
     def deployed_resources(self, chalice_stage_name: str) -> DeployedResources:

@@ -1,0 +1,334 @@
+"""What AWS has of a stage is found without a record, and after a deploy that was interrupted."""
+
+import json
+from typing import Any
+
+import pytest
+import requests
+from botocore.awsrequest import AWSResponse
+
+from chalicekit.deploy import delete, deploy, url
+from chalicekit.errors import Refusal
+from chalicekit.inventory import Inventory, resource
+from tests.emulated import client, zipped
+from tests.project import TestProject
+
+SCHEDULE = """
+
+@app.schedule("rate(1 hour)")
+def tick(event):
+    pass
+"""
+QUEUE = """
+
+@app.on_sqs_message(queue="NAME")
+def queue_reader(event):
+    pass
+"""
+WEBSOCKET = """
+
+app.experimental_feature_flags.update(["WEBSOCKETS"])
+
+@app.on_ws_message()
+def message(event):
+    pass
+"""
+EVERYTHING_ELSE = """
+
+from chalice import AuthResponse
+
+@app.authorizer()
+def allow(request):
+    return AuthResponse(routes=["*"], principal_id="somebody")
+
+@app.route("/guarded", authorizer=allow)
+def guarded():
+    return {}
+
+@app.lambda_function()
+def plain(event, context):
+    pass
+
+@app.on_s3_event(bucket="NAME")
+def bucket_reader(event):
+    pass
+
+@app.on_sns_message(topic="NAME")
+def topic_reader(event):
+    pass
+"""
+# What AWS lists, and how that is named
+LISTS = [
+    ("lambda", "list_functions", "Functions", "FunctionArn"),
+    ("lambda", "list_event_source_mappings", "EventSourceMappings", "EventSourceArn"),
+    ("iam", "list_roles", "Roles", "Arn"),
+    ("events", "list_rules", "Rules", "Arn"),
+    ("sns", "list_subscriptions", "Subscriptions", "SubscriptionArn"),
+    ("apigateway", "get_rest_apis", "items", "name"),
+    ("apigateway", "get_domain_names", "items", "domainName"),
+    ("apigatewayv2", "get_apis", "Items", "Name"),
+]
+
+
+def in_aws(project: TestProject) -> list[str]:
+    """Return the names of all that AWS has of a project."""
+    names = [
+        item[name]
+        for service, operation, key, name in LISTS
+        for item in client(project.aws, service)
+        .get_paginator(operation)
+        .paginate()
+        .build_full_result()[key]
+    ]
+    return sorted(name for name in names if project.name in name)
+
+
+class Interrupted(BaseException):
+    """The end of the process, as far as AWS can tell."""
+
+
+def interrupt(project: TestProject, operation: str, moment: str = "after") -> None:
+    """Deploy, and end before or after an operation that AWS carries out."""
+
+    def end(**_: Any) -> None:
+        raise Interrupted
+
+    interrupted = project.project()
+    interrupted.session.register(f"{moment}-call.{operation}", end)
+    with pytest.raises(Interrupted):
+        deploy(interrupted)
+
+
+def forget(project: TestProject) -> None:
+    """Remove the record, as a fresh clone has none."""
+    (project.folder / "build" / "emulated" / "dev.json").unlink()
+
+
+def get(project: TestProject, capsys: pytest.CaptureFixture[str]) -> str:
+    """Return what the deployed app responds at /."""
+    capsys.readouterr()
+    url(project.project())
+    return requests.get(capsys.readouterr().out.split()[0], timeout=60).text
+
+
+def test_an_interrupted_deploy_can_be_rerun(
+    project: TestProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.append(QUEUE.replace("NAME", project.name))
+    client(project.aws, "sqs").create_queue(QueueName=project.name)
+    for operation in (
+        "iam.CreateRole",
+        "iam.PutRolePolicy",
+        "lambda.CreateFunction",
+        "lambda.CreateEventSourceMapping",
+        "api-gateway.ImportRestApi",  # the API is there, and nobody knows its id
+        "lambda.AddPermission",
+        "api-gateway.CreateDeployment",
+    ):
+        interrupt(project, operation)
+    deploy(project.project())
+    assert get(project, capsys) == "a sample"
+    assert project.left_in_aws() == {"apis": 1, "functions": 2, "roles": 2}
+
+
+@pytest.mark.parametrize("app", ["", "import nothing_there\n", "no Python\n"])
+def test_delete_finds_a_role_whose_function_was_not_created(project: TestProject, app: str) -> None:
+    interrupt(project, "lambda.CreateFunction", "before")
+    assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 1}
+    project.write("app.py", app)
+    delete(project.project())
+    assert in_aws(project) == []
+
+
+def test_delete_finds_the_role_of_a_blueprints_function(project: TestProject) -> None:
+    blueprint = "import chalice\njobs = chalice.Blueprint(__name__)\n@jobs.lambda_function('x')\n"
+    project.write("chalicelib/__init__.py", "")
+    named = '@jobs.lambda_function(name="run")\ndef other(event, context):\n    pass\n'
+    project.write("chalicelib/jobs.py", blueprint.replace("@jobs.lambda_function('x')\n", named))
+    project.append("\nfrom chalicelib.jobs import jobs\n")
+    project.append('app.register_blueprint(jobs, name_prefix="night_")\n')
+    interrupt(project, "lambda.CreateFunction", "before")
+    assert in_aws(project) == [f"arn:aws:iam::000000000000:role/{project.name}-dev-night_run"]
+    delete(project.project())
+    assert in_aws(project) == []
+
+
+def create_by_hand(project: TestProject) -> list[str]:
+    """Create a role and a function whose names begin as the stage's do; return their ARNs."""
+    name = f"{project.name}-dev-by-hand"
+    iam, functions = client(project.aws, "iam"), client(project.aws, "lambda")
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
+    settings = {"Runtime": "python3.13", "Handler": "app.app", "Role": role}
+    code = {"ZipFile": zipped(app="")}
+    function = functions.create_function(FunctionName=name, Code=code, **settings)
+    return sorted([role, function["FunctionArn"]])
+
+
+def test_deploy_and_delete_find_every_kind_of_resource_without_a_record(
+    project: TestProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    by_hand = create_by_hand(project)
+    project.append((SCHEDULE + QUEUE + WEBSOCKET + EVERYTHING_ELSE).replace("NAME", project.name))
+    client(project.aws, "sqs").create_queue(QueueName=project.name)
+    client(project.aws, "s3").create_bucket(Bucket=project.name)
+    client(project.aws, "sns").create_topic(Name=project.name)
+    domain = {"domain_name": f"{project.name}.example.com", "certificate_arn": "arn:aws:acm:::1"}
+    project.configure(api_gateway_custom_domain=domain)
+    deploy(project.project())
+    assert f"Websocket API URL: {project.aws.replace('http', 'ws')}" in capsys.readouterr().out
+    deployed = in_aws(project)
+    assert len(deployed) == len(by_hand) + 2 * 8 + 6  # functions, their roles, callers, APIs
+    forget(project)
+    project.change(SCHEDULE, "")
+    deploy(project.project())
+    assert in_aws(project) == [name for name in deployed if "-tick" not in name]
+    forget(project)
+    delete(project.project())
+    assert in_aws(project) == by_hand
+    bucket = client(project.aws, "s3").get_bucket_notification_configuration(Bucket=project.name)
+    assert not bucket.get("LambdaFunctionConfigurations")
+
+
+def test_an_incomplete_websocket_api_is_completed(project: TestProject) -> None:
+    project.append(WEBSOCKET)
+    interrupt(project, "apigatewayv2.CreateStage", "before")
+    deploy(project.project())
+    apis = client(project.aws, "apigatewayv2")
+    (api,) = (api["ApiId"] for api in apis.get_apis()["Items"] if project.name in api["Name"])
+    assert apis.get_stages(ApiId=api)["Items"]
+
+
+def rename_api(project: TestProject) -> None:
+    """Give the app, and so its API, another name than the settings do."""
+    project.change(f'app_name="{project.name}"', f'app_name="{project.name}-api"')
+
+
+def test_the_api_may_have_another_name_than_the_settings(
+    project: TestProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rename_api(project)
+    interrupt(project, "lambda.AddPermission", "before")
+    deploy(project.project())
+    forget(project)
+    assert get(project, capsys) == "a sample"
+    deploy(project.project())
+    assert project.left_in_aws()["apis"] == 1
+    delete(project.project())
+    assert in_aws(project) == []
+
+
+@pytest.mark.parametrize("written", ['Chalice("NAME-api")', 'Chalice(app_name="NAME-api")'])
+def test_delete_finds_an_api_that_has_no_permission_yet(project: TestProject, written: str) -> None:
+    project.change(f'Chalice(app_name="{project.name}")', written.replace("NAME", project.name))
+    interrupt(project, "api-gateway.ImportRestApi")
+    delete(project.project())
+    assert in_aws(project) == []
+
+
+def test_an_api_that_is_renamed_later_stays_the_same(project: TestProject) -> None:
+    deploy(project.project())
+    rename_api(project)
+    forget(project)
+    deploy(project.project())
+    assert project.left_in_aws()["apis"] == 1
+
+
+def create_api(project: TestProject, name: str) -> str:
+    """Create an API by hand that calls the function, and may do so; return its id."""
+    gateway = client(project.aws, "apigateway")
+    api = str(gateway.create_rest_api(name=name)["id"])
+    (root,) = gateway.get_resources(restApiId=api)["items"]
+    method = {"restApiId": api, "resourceId": root["id"], "httpMethod": "GET"}
+    gateway.put_method(**method, authorizationType="NONE")
+    function = f"arn:aws:lambda:us-east-1:000000000000:function:{project.name}-dev"
+    path = f"lambda:path/2015-03-31/functions/{function}/invocations"
+    uri = f"arn:aws:apigateway:us-east-1:{path}"
+    gateway.put_integration(**method, type="AWS_PROXY", integrationHttpMethod="POST", uri=uri)
+    client(project.aws, "lambda").add_permission(
+        FunctionName=function,
+        StatementId=api,
+        Action="lambda:InvokeFunction",
+        Principal="apigateway.amazonaws.com",
+        SourceArn=f"arn:aws:execute-api:us-east-1:000000000000:{api}/*",
+    )
+    return api
+
+
+def test_an_api_that_somebody_created_by_hand_is_kept(
+    project: TestProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploy(project.project())
+    api = create_api(project, "by hand")
+    forget(project)
+    deploy(project.project())
+    assert "Several APIs" not in capsys.readouterr().err
+    delete(project.project())
+    assert client(project.aws, "apigateway").get_rest_api(restApiId=api)["name"] == "by hand"
+
+
+def test_the_recorded_api_is_used_and_delete_removes_both(
+    project: TestProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    deploy(project.project())
+    used = project.project()
+    apis = [item["rest_api_id"] for item in Inventory(used.session, used.config).rest_apis()]
+    apis.append(create_api(project, project.name))
+    for api in apis:
+        record = [resource("rest_api", "rest_api", rest_api_id=api)]
+        found = Inventory(used.session, used.config, previous=record)
+        assert [item["rest_api_id"] for item in found.rest_apis()] == [api]
+        assert found.warnings[0].endswith(f"{api} is used.")
+    left = project.project()
+
+    def ignored(**_: Any) -> tuple[AWSResponse, dict[str, Any]]:
+        return AWSResponse("", 202, {}, None), {}
+
+    left.session.register("before-call.api-gateway.DeleteRestApi", ignored)
+    with pytest.raises(Refusal) as refusal:
+        delete(left)
+    assert str(refusal.value).startswith("Still in AWS: rest_api, rest_api-")
+    delete(project.project())
+    assert in_aws(project) == []
+
+
+def test_a_record_of_an_older_name_is_kept(project: TestProject) -> None:
+    arn = "arn:aws:lambda:us-east-1:000000000000:function:older-name-dev"
+    content = {"resources": [resource("lambda_function", "api_handler", lambda_arn=arn)]}
+    record = project.write("build/emulated/dev.json", json.dumps(content))
+    message = "build/emulated/dev.json is about older-name-dev, a previous name of the app: run"
+    with pytest.raises(Refusal, match=message):
+        deploy(project.project())
+    assert json.loads(record.read_text()) == content
+
+
+def test_an_interrupted_change_of_a_queue_leaves_the_new_one(project: TestProject) -> None:
+    old, new = (f"{project.name}-{name}" for name in ("old", "new"))
+    for name in (old, new):
+        client(project.aws, "sqs").create_queue(QueueName=name)
+    project.append(QUEUE.replace("NAME", old))
+    deploy(project.project())
+    functions, function = client(project.aws, "lambda"), f"{project.name}-dev-queue_reader"
+    arn = f"arn:aws:sqs:us-east-1:000000000000:{new}"
+    functions.create_event_source_mapping(FunctionName=function, EventSourceArn=arn)
+    project.change(old, new)
+    deploy(project.project())
+    left = functions.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
+    assert [mapping["EventSourceArn"] for mapping in left] == [arn]
+
+
+def test_a_topic_that_no_function_reads_any_more_is_unsubscribed(project: TestProject) -> None:
+    for name in ("old", "new"):
+        client(project.aws, "sns").create_topic(Name=f"{project.name}-{name}")
+    project.append(f"""
+
+@app.on_sns_message(topic="{project.name}-old")
+def topic_reader(event):
+    pass
+""")
+    deploy(project.project())
+    forget(project)
+    project.change("-old", "-new")
+    deploy(project.project())
+    topics = client(project.aws, "sns").list_subscriptions()["Subscriptions"]
+    ours = [topic["TopicArn"] for topic in topics if project.name in topic["Endpoint"]]
+    assert ours == [f"arn:aws:sns:us-east-1:000000000000:{project.name}-new"]
