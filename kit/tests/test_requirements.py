@@ -6,12 +6,15 @@ import sys
 import sysconfig
 import tarfile
 import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from chalicekit.build.requirements import install
+from chalicekit.errors import Refusal
 from tests.wheels import make_compiled_wheels, make_wheel
-from chalicekit.build.requirements import add_requirements, unpack
 
 BACKEND = """
 import pathlib, shutil
@@ -21,6 +24,22 @@ def build_wheel(folder, *_):
     return pathlib.Path(shutil.copy(wheel, folder)).name
 
 build_editable = build_wheel
+"""
+# Builds a wheel that says that it is compiled, and is so if a compiler can be found.
+OPTIONAL = """
+import os, pathlib, sys, zipfile
+name = f"half-1.0-cp3{{sys.version_info.minor}}-cp3{{sys.version_info.minor}}-linux_x86_64.whl"
+
+def build_wheel(folder, *_):
+    with zipfile.ZipFile(pathlib.Path(folder, name), "w") as wheel:
+        wheel.writestr("half.py", "")
+        if {is_compiled} and not os.environ.get("CC"):
+            wheel.writestr("half.so", "GLIBC_2.2")
+        metadata = "Metadata-Version: 2.1\\nName: half\\nVersion: 1.0"
+        files = {{"METADATA": metadata, "WHEEL": "Wheel-Version: 1.0", "RECORD": ""}}
+        for file, text in files.items():
+            wheel.writestr(f"half-1.0.dist-info/{{file}}", text)
+    return name
 """
 PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 
@@ -48,12 +67,16 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def vendored(folder: Path, requirements: str, architecture: str | None = None) -> Path:
-    """Package requirements that are found in `folder`/wheels; return where they are."""
+def installed(folder: Path, requirements: str, architecture: str | None = None) -> Path:
+    """Install requirements that are found in `folder`/wheels; return where they are."""
     text = f"--no-index\n--find-links wheels\n{requirements}\n"
     (folder / "requirements.txt").write_text(text)
-    add_requirements(folder, folder / "staged", architecture)
-    return folder / "staged" / "vendor"
+    return install(folder, folder / "cache", architecture)
+
+
+def names_in(folder: Path) -> set[str]:
+    """Return the names of what is in a folder."""
+    return {path.name for path in folder.iterdir()}
 
 
 WAYS = """
@@ -80,7 +103,7 @@ def test_each_way_to_require_is_followed(tmp_path: Path) -> None:
         make_source(tmp_path / name)
     (tmp_path / "pinned.txt").write_text("pinned==1.0")
     (tmp_path / "constraints.txt").write_text("constrained==1.0")
-    modules = vendored(tmp_path, WAYS).glob("*.py")
+    modules = installed(tmp_path, WAYS).glob("*.py")
     assert {module.stem: module.read_text() for module in modules} == {
         "newest": "VERSION = 2",
         **dict.fromkeys(["below", "pinned", "constrained", "file", "marked"], "VERSION = 1"),
@@ -91,9 +114,9 @@ def test_each_way_to_require_is_followed(tmp_path: Path) -> None:
 def test_hashes_are_checked(folder: Path) -> None:
     wheel = folder / "wheels" / "extra-1.0-py3-none-any.whl"
     digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    vendored(folder, f"extra==1.0 --hash=sha256:{digest}")
-    with pytest.raises(SystemExit, match="DO NOT MATCH THE HASHES"):
-        vendored(folder, f"extra==1.0 --hash=sha256:{'0' * 64}")
+    installed(folder, f"extra==1.0 --hash=sha256:{digest}")
+    with pytest.raises(Refusal, match="DO NOT MATCH THE HASHES"):
+        installed(folder, f"extra==1.0 --hash=sha256:{'0' * 64}")
 
 
 @pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
@@ -104,7 +127,7 @@ def test_lambda_gets_compiled_packages_for_its_architecture(
     make_wheel(folder / "wheels", "needs_fast", {"needs_fast.py": ""}, requires=("fast",))
     make_wheel(folder / "pure", "pure", {"pure.py": ""})
     make_source_distribution(folder / "wheels", make_source(folder / "pure"), "pure")
-    vendor = vendored(folder, "needs_fast\npure\n-e ./lib", architecture)
+    vendor = installed(folder, "needs_fast\npure\n-e ./lib", architecture)
     machine = {"arm64": "aarch64"}.get(architecture, architecture)
     assert f"('linux', '{machine}')" in (vendor / "fast.py").read_text()
     assert {"needs_fast.py", "pure.py", "extra.py"} < {path.name for path in vendor.iterdir()}
@@ -112,23 +135,27 @@ def test_lambda_gets_compiled_packages_for_its_architecture(
 
 def test_the_emulated_aws_gets_compiled_packages_for_this_machine(folder: Path) -> None:
     make_compiled_wheels(folder / "wheels", "fast")
-    vendor = vendored(folder, "fast")
+    vendor = installed(folder, "fast")
     exec((vendor / "fast.py").read_text())  # which fails elsewhere
 
 
-def test_scripts_and_chalice_itself_are_left_out(folder: Path) -> None:
-    files = {"extra.data/purelib/module.py": "", "extra.data/scripts/program": "", "chalice.py": ""}
+def test_scripts_data_records_and_chalice_itself_are_left_out(folder: Path) -> None:
+    data = "extra-3.0.data"
+    files = {f"{data}/purelib/module.py": "", f"{data}/scripts/run": "", f"{data}/data/share/a": ""}
+    files["extra-3.0.dist-info/entry_points.txt"] = "[console_scripts]\nprogram = module:main\n"
     make_wheel(folder / "wheels", "extra", files, version="3.0")
     make_wheel(folder / "wheels", "chalice", {"chalice/cli.py": ""})
-    (folder / "staged" / "vendor").mkdir(parents=True)
-    (folder / "staged" / "vendor" / "chalice.py").write_text("# vendored")
-    vendor = vendored(folder, "extra\nchalice")
-    assert {path.name for path in vendor.iterdir()} == {
-        "chalice.py",
-        "extra-3.0.dist-info",
-        "module.py",
-    }
-    assert (vendor / "chalice.py").read_text() == "# vendored"
+    found = installed(folder, "extra\nchalice")
+    assert names_in(found) == {"module.py", "extra-3.0.dist-info", "chalice-1.0.dist-info"}
+    assert names_in(found / "extra-3.0.dist-info") == {"METADATA", "entry_points.txt"}
+
+
+def test_a_record_cannot_name_a_file_to_remove(folder: Path) -> None:
+    (folder / "precious").touch()
+    rows = "".join(f"..//{folder}/precious,,\n..{'/..' * 9}{folder}/precious,,\n")
+    make_wheel(folder / "wheels", "sly", {"sly.py": ""}, record=rows)
+    installed(folder, "sly")
+    assert (folder / "precious").exists()
 
 
 def test_a_program_in_a_package_stays_executable(folder: Path) -> None:
@@ -137,16 +164,139 @@ def test_a_program_in_a_package_stays_executable(folder: Path) -> None:
     program.external_attr = 0o100755 << 16
     with zipfile.ZipFile(wheel, "a") as archive:
         archive.writestr(program, "")
-    unpack([wheel], folder / "vendor")
-    assert os.access(folder / "vendor" / "program", os.X_OK)
+    assert os.access(installed(folder, "extra") / "program", os.X_OK)
+
+
+@pytest.mark.parametrize("architecture", [None, "arm64", "x86_64"])
+@pytest.mark.parametrize("outside", ["../../../outside", "/{folder}/outside"])
+def test_a_wheel_that_writes_elsewhere_is_refused(
+    folder: Path, architecture: str | None, outside: str
+) -> None:
+    files = {"zzslip.py": "", outside.format(folder=folder): "#!/bin/sh"}
+    make_compiled_wheels(folder / "wheels", "zzslip", files=files)
+    with pytest.raises(Refusal, match=r"zzslip.*outside.* outside the target directory"):
+        installed(folder, "zzslip", architecture)
+    assert not list(folder.rglob("outside"))
+    assert names_in(folder / "cache") == {"lock"}
+
+
+def test_markers_are_those_of_lambda(folder: Path) -> None:
+    for name in ("arm", "intel", "linux", "windows"):
+        make_wheel(folder / "wheels", name, {f"{name}.py": ""})
+    found = installed(
+        folder,
+        "arm; platform_machine == 'aarch64'\nintel; platform_machine == 'x86_64'\n"
+        "linux; sys_platform == 'linux' and platform_system == 'Linux'\n"
+        "windows; sys_platform == 'win32'",
+        "arm64",
+    )
+    assert {path.name for path in found.glob("*.py")} == {"arm.py", "linux.py"}
+
+
+def test_lambda_s_glibc_decides(folder: Path) -> None:
+    python = f"cp{sys.version_info.major}{sys.version_info.minor}"
+    for version, glibc in (("1.0", "2_17"), ("2.0", "2_26"), ("3.0", "2_34"), ("4.0", "2_35")):
+        tag = f"{python}-{python}-manylinux_{glibc}_aarch64"
+        make_wheel(folder / "wheels", "fast", {"fast.py": ""}, version=version, tag=tag)
+    version = "3.0" if sys.version_info >= (3, 12) else "2.0"
+    assert f"fast-{version}.dist-info" in names_in(installed(folder, "fast", "arm64"))
+
+
+@pytest.mark.parametrize("is_compiled", [True, False])
+def test_a_source_is_built_without_its_compiled_part(folder: Path, is_compiled: bool) -> None:
+    source = make_source(folder / "half", OPTIONAL.format(is_compiled=is_compiled))
+    make_source_distribution(folder / "wheels", source, "half")
+    assert names_in(installed(folder, "half", "arm64")) >= {"half.py", "half-1.0.dist-info"}
+
+
+@pytest.mark.parametrize("vendored", ["fast", "fast-1.0.dist-info", "fast.py"])
+def test_what_pip_cannot_get_is_taken_from_vendor(
+    folder: Path, vendored: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_wheel(folder / "wheels", "needs_fast", {"needs_fast.py": ""}, requires=("Fast>=1.0",))
+    (folder / "vendor" / vendored).mkdir(parents=True)
+    found = installed(folder, "needs_fast\nextra", "arm64")
+    assert {path.stem for path in found.glob("*.py")} == {"needs_fast", "extra"}
+    assert not list(found.glob("fast*"))
+    assert "fast is taken from vendor/. pip says: No matching" in capsys.readouterr().err
+
+
+def test_settings_that_lead_pip_elsewhere_are_ignored(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TARGET", "PREFIX", "ROOT"):
+        monkeypatch.setenv(f"PIP_{name}", str(folder / "elsewhere"))
+    for name in ("USER", "DRY_RUN", "REQUIRE_VIRTUALENV", "REQUIRE_HASHES"):
+        monkeypatch.setenv(f"PIP_{name}", "1")
+    monkeypatch.setenv("PIP_REQUIRE_HASHES", "0")
+    assert "extra.py" in names_in(installed(folder, "extra"))
+    assert not (folder / "elsewhere").exists()
+
+
+def test_pip_s_own_settings_apply(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_wheel(folder / "more", "more", {"more.py": ""})
+    monkeypatch.setenv("PIP_FIND_LINKS", str(folder / "more"))
+    assert "more.py" in names_in(installed(folder, "more", "arm64"))
+
+
+def test_a_module_beside_app_py_does_not_disturb_pip(folder: Path) -> None:
+    for name in ("pip", "platform", "requests", "files"):
+        (folder / f"{name}.py").write_text("raise RuntimeError")
+    assert "extra.py" in names_in(installed(folder, "extra", "arm64"))
+
+
+CHANGES: dict[str, Callable[[Path], object]] = {
+    "the file": lambda folder: None,
+    "an included file": lambda folder: (folder / "pinned.txt").write_text("extra==1.0"),
+    "a local source": lambda folder: (folder / "lib" / "more.py").write_text("MORE = 1"),
+    "a wheel that can be found": lambda folder: make_wheel(folder / "wheels", "other", {}),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_requirements_are_installed_anew_when_something_changes(folder: Path, change: str) -> None:
+    (folder / "pinned.txt").write_text("")
+    text = "-r pinned.txt\n-e ./lib\n"
+    before = installed(folder, text)
+    assert installed(folder, text) == before
+    CHANGES[change](folder)
+    assert installed(folder, f"{text}extra" if change == "the file" else text) != before
+
+
+def test_an_interrupted_installation_leaves_nothing_behind(folder: Path) -> None:
+    found = installed(folder, "extra")
+    found.rename(folder / "cache" / "tmp123")  # as if the process had been killed
+    assert installed(folder, "extra") == found
+    assert names_in(folder / "cache") == {"lock", found.name}
+
+
+def test_two_commands_at_a_time_install_once(folder: Path) -> None:
+    (folder / "requirements.txt").write_text("./lib")
+    with ThreadPoolExecutor() as executor:
+        first, second = executor.map(lambda _: install(folder, folder / "cache", None), range(2))
+    assert first == second
+    assert "extra.py" in names_in(first)
+
+
+@pytest.mark.parametrize("text", [None, "", "# nothing\n\n", "\ufeff# from Windows\r\n"])
+def test_without_requirements_there_are_no_modules(folder: Path, text: str | None) -> None:
+    if text is not None:
+        (folder / "requirements.txt").write_text(text, encoding="utf-8")
+    assert names_in(install(folder, folder / "cache", "arm64")) == set()
+
+
+def test_a_file_of_powershell_is_read(folder: Path) -> None:
+    text = "--no-index\r\n--find-links wheels\r\nextra\r\n"
+    (folder / "requirements.txt").write_text(text, encoding="utf-16")
+    assert "extra.py" in names_in(install(folder, folder / "cache", None))
 
 
 @pytest.mark.parametrize(
     ("requirements", "architecture", "reason"),
     [
         ("nowhere", None, "this machine. .*No matching distribution found for nowhere"),
-        ("compiled", "arm64", "arm64. .*No matching distribution found for compiled"),
-        ("./compiled", "arm64", "arm64: no wheel of compiled"),
+        ("compiled", "arm64", "arm64. .*compiled 1.0 has no wheel for Lambda"),
+        ("./compiled", "arm64", "arm64. .*compiled 1.0 has no wheel for Lambda"),
         ("-r nowhere.txt", None, "nowhere.txt"),
         ("what is this?", None, "what is this"),
         ("./broken", None, "./broken.*: RuntimeError: no compiler"),
@@ -158,9 +308,9 @@ def test_a_requirement_that_cannot_be_packaged_is_refused_with_pip_s_reason(
     platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
     python = f"cp3{sys.version_info.minor}"
     tag = f"{python}-{python}-{platform}"
-    make_wheel(folder / "compiled", "compiled", {"compiled.py": ""}, tag=tag)
+    make_wheel(folder / "compiled", "compiled", {"compiled.so": ""}, tag=tag)
     make_source_distribution(folder / "wheels", make_source(folder / "compiled"), "compiled")
     make_source(folder / "broken", "raise RuntimeError('no compiler')")
-    with pytest.raises(SystemExit, match=reason) as refusal:
-        vendored(folder, requirements, architecture)
+    with pytest.raises(Refusal, match=reason) as refusal:
+        installed(folder, requirements, architecture)
     assert "\n" not in str(refusal.value)

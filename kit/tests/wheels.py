@@ -21,8 +21,12 @@ def make_wheel(
     version: str = "1.0",
     tag: str = "py3-none-any",
     requires: tuple[str, ...] = (),
+    record: str = "",
 ) -> Path:
-    """Write a wheel of `files`, texts by their paths in it, into `folder`; return its path."""
+    """Write a wheel of `files`, texts by their paths in it, into `folder`; return its path.
+
+    `record` are further lines of its RECORD.
+    """
     metadata = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"]
     metadata += [f"Requires-Dist: {requirement}\n" for requirement in requires]
     information = f"{name}-{version}.dist-info"
@@ -30,7 +34,7 @@ def make_wheel(
         f"{information}/METADATA": "".join(metadata),
         f"{information}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
     }
-    record = "".join(f"{path},,\n" for path in [*files, f"{information}/RECORD"])
+    record += "".join(f"{path},,\n" for path in [*files, f"{information}/RECORD"])
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"{name}-{version}-{tag}.whl"
     with zipfile.ZipFile(path, "w") as wheel:
@@ -39,10 +43,13 @@ def make_wheel(
     return path
 
 
-def make_compiled_wheels(folder: Path, name: str, code: str = "") -> None:
+def make_compiled_wheels(
+    folder: Path, name: str, code: str = "", files: dict[str, str] | None = None
+) -> None:
     """Write wheels of the module `name` for Lambda's processors, and for this machine.
 
-    Each can be imported on its own kind of machine only, as if it were compiled.
+    Each can be imported on its own kind of machine only, as if it were compiled. `files` are
+    further files in it.
     """
     machines = {
         sysconfig.get_platform(): (sys.platform, platform.machine()),
@@ -52,4 +59,5 @@ def make_compiled_wheels(folder: Path, name: str, code: str = "") -> None:
     python = f"cp{sys.version_info.major}{sys.version_info.minor}"
     for system, machine in machines.items():
         tag = f"{python}-{python}-{system.replace('-', '_').replace('.', '_')}"
-        make_wheel(folder, name, {f"{name}.py": COMPILED.format(machine=machine) + code}, tag=tag)
+        module = {f"{name}.py": COMPILED.format(machine=machine) + code}
+        make_wheel(folder, name, module | (files or {}), tag=tag)

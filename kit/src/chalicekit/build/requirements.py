@@ -1,100 +1,311 @@
-"""Add the packages that `requirements.txt` names to the deployment package, with pip."""
+"""Install what `requirements.txt` names, as Lambda or this machine sees it. pip does it all.
 
+`pip wheel` finds every requirement and builds those that are sources; `pip install --target`
+unpacks the wheels, and refuses one that would write elsewhere. For Lambda, both run in a process
+that says it is Lambda's machine, so markers and wheels are those that Lambda would get.
+"""
+
+import csv
+import fcntl
+import hashlib
+import os
+import platform
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterator
+from importlib.metadata import packages_distributions
 from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import click
+
+from chalicekit.errors import Refusal
 
 REQUIREMENTS = "requirements.txt"
+# Before Python 3.12, Lambda runs on Amazon Linux 2, which has glibc 2.26; then on 2023, with 2.34.
+# docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
+GLIBC = 34 if sys.version_info >= (3, 12) else 26
+
+# Run pip without the project's modules on its path. With arguments, also tell it what machine this
+# is: those are what it evaluates markers (PEP 508) and the tags of wheels (PEP 600) with.
+PIP = """
+import sys
+sys.path[:] = [path for path in sys.path if path]
+import os, platform, runpy, sysconfig
+machine, glibc = sys.argv.pop(1), sys.argv.pop(1)
+if machine:
+    sys.platform, platform.system, platform.machine = "linux", lambda: "Linux", lambda: machine
+    sysconfig.get_platform = lambda: f"linux-{machine}"
+    os.confstr = lambda _: f"glibc 2.{glibc}"
+runpy.run_module("pip", run_name="__main__", alter_sys=True)
+"""
+# A user's settings for pip that would lead it elsewhere, or hide why it fails
+REDIRECTING = {"PIP_PYTHON", "PIP_REPORT", "PIP_REQUIREMENT", "PIP_WHEEL_DIR"}
+REDIRECTING |= {"PIP_PREFIX", "PIP_ROOT", "PIP_TARGET", "PIP_USER"}
+REDIRECTING |= {"PIP_ABI", "PIP_IMPLEMENTATION", "PIP_PLATFORM", "PIP_PYTHON_VERSION"}
+OVERRIDDEN = {"PIP_DRY_RUN": "0", "PIP_QUIET": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
+# What pip records about an installation varies by machine, and nothing reads it on Lambda.
+RECORDS = ("RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json")
+OPTION = re.compile(
+    r"(?P<nested>-r|--requirement|-c|--constraint)?(?P<place>-e|--editable|-f|--find-links)?"
+    r"(?:[\w.\[\], -]+@)?[\s=]*(?:file:(?://)?)?(?P<path>[^\s;\[]+)"
+)
 
 
-def has_packages(requirements: Path) -> bool:
-    """Tell whether a requirements file has more than comments."""
-    return bool(re.search(rb"^\s*[^\s#]", requirements.read_bytes(), re.MULTILINE))
+class PipError(Exception):
+    """pip's reason in one line, and all that it said."""
+
+    def __init__(self, reason: str, output: str = "") -> None:
+        super().__init__(reason)
+        self.output = output or reason
 
 
-def platform_options(architecture: str) -> list[str]:
-    """Return pip's options for wheels that Lambda can load (PEP 600).
+def lines_of(requirements: Path) -> list[str]:
+    """Return the lines of a requirements file that say something, or none if there is no file."""
+    content = requirements.read_bytes() if requirements.is_file() else b""
+    is_utf16 = content.startswith((b"\xff\xfe", b"\xfe\xff"))  # as PowerShell's `>` writes it
+    text = content.decode("utf-16" if is_utf16 else "utf-8-sig", errors="replace")
+    lines = (re.sub(r"(^|\s)#.*", "", line) for line in text.replace("\\\n", "").splitlines())
+    return [line.strip() for line in lines if line.strip()]
 
-    They name Lambda's glibc and older ones. Python 3.12 and later run on Amazon Linux 2023, earlier
-    versions on Amazon Linux 2.
+
+def files_of(folder: Path, requirements: Path, *above: Path) -> Iterator[Path]:
+    """Yield the files in reach of the project that a requirements file depends on.
+
+    They are the file itself, those that it includes, and the sources and wheels that it names.
     """
-    machine = {"arm64": "aarch64"}.get(architecture, architecture)
-    newest = 34 if sys.version_info >= (3, 12) else 26
-    systems = [f"manylinux_2_{glibc}" for glibc in range(newest, 4, -1)]
-    return [f"--platform={system}_{machine}" for system in (*systems, "manylinux2014", "linux")]
+    yield requirements
+    for line in lines_of(requirements):
+        option = OPTION.match(line)
+        if not option:
+            continue
+        path = (requirements.parent if option["nested"] else folder) / option["path"]
+        if option["nested"] and path not in above:
+            yield from files_of(folder, path, requirements, *above)
+        elif option["place"] or "/" in option["path"] or option["path"] == ".":
+            yield from files_below(path)
 
 
-def pip(project: Path, purpose: str, *arguments: str) -> None:
-    """Run pip on the requirements of `project`; exits with pip's reason if it fails."""
-    command = [sys.executable, "-m", "pip", "--disable-pip-version-check", *arguments]
+def files_below(path: Path) -> Iterator[Path]:
+    """Yield the files in a folder, except hidden ones and what builds leave, or the file itself."""
+    if path.is_file():
+        yield path
+    elif path.is_dir():
+        for child in sorted(path.iterdir()):
+            if not re.match(r"\.|build$|__pycache__$|.*\.egg-info$", child.name):
+                yield from files_below(child)
+
+
+def key_of(folder: Path, architecture: str | None) -> str:
+    """Return a name that changes when the requirements, or what they are installed for, change."""
+    parts = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name[:4] == "PIP_"]
+    for file in files_of(folder, folder / REQUIREMENTS):
+        if file.suffix in (".txt", ".in") and file.is_file():
+            parts += [str(file), file.read_bytes().hex()]
+        elif file.exists():
+            found = file.stat()
+            parts += [str(file), str(found.st_size), str(found.st_mtime_ns)]
+    digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
+    version = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return f"{version}-{architecture or 'here'}-{digest[:16]}"
+
+
+def install(project_folder: Path, cache: Path, architecture: str | None) -> Path:
+    """Return a folder with the modules that the project's `requirements.txt` names.
+
+    They are for `architecture`, one of Lambda's, or for this machine if that is None. The folder is
+    in `cache`, and is made anew when the requirements change; commands that run at the same time
+    wait for each other. Raises Refusal with pip's reason.
+    """
+    target = cache / key_of(project_folder, architecture)
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        for interrupted in cache.glob("tmp*"):
+            shutil.rmtree(interrupted)
+        if not target.exists():
+            with TemporaryDirectory(prefix="tmp", dir=cache) as folder:
+                site, wheels = Path(folder) / "site", Path(folder) / "wheels"
+                site.mkdir()
+                if lines_of(project_folder / REQUIREMENTS):
+                    purpose = architecture or "this machine"
+                    click.echo(f"Installing {REQUIREMENTS} for {purpose} ...", err=True)
+                    try:
+                        find_wheels(project_folder, wheels, architecture)
+                        unpack(project_folder, wheels, site, architecture)
+                    except PipError as error:
+                        start = f"{REQUIREMENTS} cannot be packaged for {purpose}"
+                        raise Refusal(f"{start}. pip says: {error}") from None
+                site.replace(target)
+    return target
+
+
+def pip(folder: Path, architecture: str | None, *arguments: str, **environment: str) -> None:
+    """Run pip in a folder, as on this machine or on Lambda's; raises PipError."""
+    variables = {name: value for name, value in os.environ.items() if name not in REDIRECTING}
+    machine = machine_of(architecture or "")
+    mac_settings = Path.home() / "Library/Application Support/pip/pip.conf"
+    if machine and sys.platform == "darwin" and mac_settings.exists():
+        variables.setdefault("PIP_CONFIG_FILE", str(mac_settings))  # pip on Linux looks elsewhere
+    command = [sys.executable, "-c", PIP, machine, str(GLIBC)]
     done = subprocess.run(
-        [*command, "--requirement", REQUIREMENTS],
-        cwd=project,
+        [*command, "--no-input", "--disable-pip-version-check", *arguments],
+        cwd=folder,
+        env=variables | OVERRIDDEN | environment,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         encoding="utf-8",
         errors="replace",
     )
     if done.returncode:
-        lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-        reasons = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
-        if "[end of output]" in lines:  # a build failed: its last line is the reason
-            packages = re.findall("^(?:Collecting|Processing) (.*)", done.stdout, re.MULTILINE)
-            reasons = (reasons or packages[-1:]) + [lines[lines.index("[end of output]") - 1]]
-        reason = ": ".join(reasons or lines[-1:])
-        sys.exit(f"{REQUIREMENTS} cannot be packaged for {purpose}. pip says: {reason}")
+        raise PipError(reason_of(done.stdout, done.stderr), done.stdout + done.stderr)
 
 
-def wheels_in(folder: Path) -> dict[str, Path]:
-    """Return the wheels in a folder by the names of their distributions."""
-    return {wheel.name.partition("-")[0].lower(): wheel for wheel in folder.glob("*.whl")}
+def reason_of(output: str, errors: str) -> str:
+    """Return one line that says why pip failed, without the versions that do not fit."""
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    reasons = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
+    useless = re.compile(r".*\(from versions:|Ignored the following|Exception:$")
+    reasons = [line for line in reasons if not useless.match(line)]
+    if "[end of output]" in lines:  # a build failed: its last line is the reason
+        packages = re.findall("^(?:Collecting|Processing) (.*)", output, re.MULTILINE)
+        reasons = (reasons or packages[-1:]) + [lines[lines.index("[end of output]") - 1]]
+    return ": ".join(reasons or lines[-1:])
 
 
-def unpack(wheels: Iterable[Path], folder: Path) -> None:
-    """Unpack the modules and data of wheels into `folder`; existing files stay.
+def find_wheels(folder: Path, wheels: Path, architecture: str | None) -> None:
+    """Collect in `wheels` a wheel of each requirement; raises PipError.
 
-    Scripts and the files that pip would write are left out: they vary from machine to machine.
+    What pip cannot get although it is in the project's vendor/ is left out.
     """
-    for wheel in wheels:
+    names = vendored_names(folder / "vendor")
+    stubs = wheels.with_name("stubs")
+    stubs.mkdir()
+    constraints = stubs / "constraints.txt"
+    constraints.touch()
+    while True:
+        try:
+            attempt_wheels(folder, wheels, architecture, constraints)
+            break
+        except PipError as error:
+            words = re.findall(r"[\w.-]+", re.sub(r"\(from.*", "", str(error)))
+            culprits = {normalized(word) for word in words} & names.keys()
+            if not culprits:
+                raise
+            for name in culprits:
+                version = re.search(rf"\b{name}[=~>]=([\w.]+)", error.output, re.IGNORECASE)
+                stub = make_stub(stubs, name, names.pop(name) or (version[1] if version else "0"))
+                with constraints.open("a", encoding="utf-8") as file:
+                    print(f"{name} @ {stub.as_uri()}", file=file)
+                click.echo(f"{name} is taken from vendor/. pip says: {error}", err=True)
+    for stub in stubs.glob("*.whl"):
+        (wheels / stub.name).unlink(missing_ok=True)
+
+
+def attempt_wheels(folder: Path, wheels: Path, architecture: str | None, constraints: Path) -> None:
+    """Collect a wheel of each requirement, for Lambda in the first of several ways that works.
+
+    If there are no wheels of some of them, build their sources: with a compiler if it makes what
+    Lambda can load, and then without one, since many packages can do without their compiled parts.
+    """
+    command = ["wheel", "--prefer-binary", "--wheel-dir", str(wheels)]
+    command += ["--requirement", REQUIREMENTS, "--constraint", str(constraints)]
+    ways: list[tuple[list[str], dict[str, str]]] = [([], {})]
+    if architecture:
+        no_compiler = dict.fromkeys(["CC", "CXX", "FC"], f"a-compiler-for-{architecture}")
+        ways = [(["--only-binary=:all:"], {}), ([], {}), (["--no-cache-dir"], no_compiler)]
+        if (sys.platform, platform.machine()) != ("linux", machine_of(architecture)):
+            del ways[1]
+    for options, environment in ways:
+        shutil.rmtree(wheels, ignore_errors=True)
+        try:
+            pip(folder, architecture, *command, *options, **environment)
+            if architecture:
+                check_wheels(wheels, architecture)
+            return
+        except PipError as error:
+            failure = error
+    raise failure
+
+
+def check_wheels(wheels: Path, architecture: str) -> None:
+    """Raise PipError if a wheel was compiled here and Lambda cannot load it.
+
+    A wheel whose name says that it was compiled, though nothing in it is, gets another name.
+    """
+    for wheel in wheels.glob("*.whl"):
+        *name, _, _, system = wheel.stem.split("-")
+        if system == "any" or system.startswith("manylinux"):
+            continue
         with zipfile.ZipFile(wheel) as archive:
-            for entry in archive.infolist():
-                path = re.sub(r"^[^/]+\.data/(pure|plat)lib/", "", entry.filename)
-                target = folder / path
-                if entry.is_dir() or re.match(r"[^/]+\.data/", path) or target.exists():
-                    continue
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(archive.read(entry))
-                if entry.external_attr >> 16 & 0o100 and target.suffix != ".py":
-                    target.chmod(0o755)
+            compiled = [archive.read(path) for path in archive.namelist() if path.endswith(".so")]
+        needed = [int(glibc) for code in compiled for glibc in re.findall(rb"GLIBC_2\.(\d+)", code)]
+        if not compiled:
+            wheel.rename(wheel.with_name("-".join([*name, "py3-none-any.whl"])))
+        elif system != f"linux_{machine_of(architecture)}" or max(needed, default=0) > GLIBC:
+            raise PipError(
+                f"{name[0]} {name[1]} has no wheel for Lambda, and compiles for {system}"
+            )
 
 
-def add_requirements(project: Path, staged: Path, architecture: str | None) -> None:
-    """Unpack the requirements of `project` into `staged`/vendor, whose own files stay.
-
-    They are for `architecture`, one of Lambda's, or for this machine if that is None. pip first
-    resolves and builds them for this machine, which is the only one that can build sources. If some
-    of them are compiled, pip then downloads the wheels for Lambda, and those for this machine are
-    unpacked into `staged`/native, so that Chalice can import the app.
-    """
-    path = project / REQUIREMENTS
-    if not (path.exists() and has_packages(path)):
+def unpack(folder: Path, wheels: Path, site: Path, architecture: str | None) -> None:
+    """Let pip unpack the wheels into `site`, without what varies by machine; raises PipError."""
+    options = ["--no-deps", "--no-index", "--no-compile", "--no-user", "--prefix=", "--root=/"]
+    found = sorted(wheels.glob("*.whl"))
+    if not found:
         return
-    built, fetched = staged / "wheels", staged / "wheels-for-lambda"
-    pip(project, "this machine", "wheel", f"--wheel-dir={built}")
-    wheels = wheels_in(built)
-    compiled = {name for name, wheel in wheels.items() if not wheel.name.endswith("-any.whl")}
-    if architecture and compiled:
-        unpack(wheels.values(), staged / "native")
-        for name in compiled:
-            wheels.pop(name).unlink()
-        options = ["--only-binary=:all:", f"--find-links={built}", *platform_options(architecture)]
-        pip(project, architecture, "download", f"--dest={fetched}", *options)
-        wheels |= wheels_in(fetched)
-        if compiled - wheels.keys():
-            names = ", ".join(sorted(compiled - wheels.keys()))
-            sys.exit(f"{REQUIREMENTS} cannot be packaged for {architecture}: no wheel of {names}")
-    wheels.pop("chalice", None)  # Chalice adds what Lambda needs of it
-    unpack((wheels[name] for name in sorted(wheels)), staged / "vendor")
+    command = ["install", *options, "--target", str(site), *map(str, found)]
+    pip(folder, architecture, *command, PIP_REQUIRE_HASHES="0")
+    for record in [*site.glob("*.dist-info/RECORD")]:
+        with record.open(encoding="utf-8", newline="") as file:
+            beside = [row[0].replace("../", "") for row in csv.reader(file) if row[0][:3] == "../"]
+        for path in map(site.joinpath, beside):  # programs and data, not modules
+            if path.is_relative_to(site):  # a wheel can claim any path
+                path.unlink(missing_ok=True)
+        for name in RECORDS:
+            (record.parent / name).unlink(missing_ok=True)
+    for path in sorted(site.rglob("*"), reverse=True):  # first what is in a folder
+        if path.is_dir() and (path.name == "__pycache__" or not any(path.iterdir())):
+            shutil.rmtree(path)
+    shutil.rmtree(site / "chalice", ignore_errors=True)  # Chalice adds what Lambda needs of it
+
+
+def machine_of(architecture: str) -> str:
+    """Return the name that Linux has for one of Lambda's architectures."""
+    return {"arm64": "aarch64"}.get(architecture, architecture)
+
+
+def normalized(name: str) -> str:
+    """Return a distribution's name as pip compares it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def vendored_names(vendor: Path) -> dict[str, str]:
+    """Return the distributions whose modules may be in vendor/, with their versions or ""."""
+    names = dict[str, str]()
+    known = packages_distributions()
+    for path in vendor.glob("*"):
+        if information := re.fullmatch(r"(.+?)-(.+?)(-py.*)?\.(dist|egg)-info", path.name):
+            names[normalized(information[1])] = information[2]
+        else:
+            module = path.name.partition(".")[0]
+            likely = [f"py{module}", f"python-{module}", f"{module}-python", f"{module}-binary"]
+            for name in (module, *likely, *known.get(module, [])):
+                names.setdefault(normalized(name), "")
+    return names
+
+
+def make_stub(folder: Path, name: str, version: str) -> Path:
+    """Write a wheel without modules, which pip takes for a distribution; return it."""
+    wheel = folder / f"{name.replace('-', '_')}-{version}-py3-none-any.whl"
+    information = f"{name.replace('-', '_')}-{version}.dist-info"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        metadata = f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n"
+        archive.writestr(f"{information}/METADATA", metadata)
+        tag = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        archive.writestr(f"{information}/WHEEL", tag)
+        archive.writestr(f"{information}/RECORD", "")
+    return wheel
