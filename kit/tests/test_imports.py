@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import Project
-from chalicekit.build.imports import advice, missing_imports, module_names
+from chalicekit.build.imports import advice, check, missing_imports
+from chalicekit.errors import Refusal
 
 PACKAGE = {
     "chalice/__init__.py": "from chalice.app import Chalice",
@@ -16,19 +16,25 @@ PACKAGE = {
     "chalicelib/star.py": "from requests import *",
     "chalicelib/orders/__init__.py": "from .tax import rate",
     "chalicelib/orders/tax.py": "def rate(): ...",
+    "chalicelib/unused.py": "import nowhere",
+    "google/protobuf/__init__.py": "",
     "requests/__init__.py": "",
     "fast.cpython-311-aarch64-linux-gnu.so": "",
 }
 
 
-def missing(folder: Path, path: str, code: str) -> list[tuple[str, int, str]]:
-    """Return what is missing for `code` as the module `path`, beside the modules above."""
-    files = PACKAGE | {path: code}
+def package(folder: Path, **sources: str) -> dict[str, Path]:
+    """Write the package above with other modules; return its files."""
+    files = PACKAGE | {name.replace("__", "/") + ".py": text for name, text in sources.items()}
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
-    own = {name: folder / name for name in files if name.startswith(("app", "chalice"))}
-    return list(missing_imports(own, module_names(files)))
+    return {name: folder / name for name in files}
+
+
+def missing(folder: Path, code: str) -> list[tuple[str, int, str]]:
+    """Return what is missing for `code` as app.py."""
+    return list(missing_imports(package(folder, app=code)))
 
 
 @pytest.mark.parametrize(
@@ -56,11 +62,14 @@ def missing(folder: Path, path: str, code: str) -> list[tuple[str, int, str]]:
         ("from chalice import local", "chalice.local"),
         ("from chalice.test import Client", "chalice.test"),
         ("from . import orders", "."),
+        ("from google.cloud import storage", "google.cloud"),
+        ("import google.cloud.storage", "google.cloud.storage"),
+        ("from google import cloud", "google.cloud"),
     ],
 )
 def test_an_import_that_is_not_packaged_is_reported(tmp_path: Path, code: str, module: str) -> None:
     lines = [number for number, line in enumerate(code.split("\n"), 1) if "import " in line]
-    assert missing(tmp_path, "app.py", code) == [("app.py", lines[-1], module)]
+    assert missing(tmp_path, code) == [("app.py", lines[-1], module)]
 
 
 @pytest.mark.parametrize(
@@ -70,6 +79,9 @@ def test_an_import_that_is_not_packaged_is_reported(tmp_path: Path, code: str, m
         "import boto3, botocore.session, dateutil.parser",
         "import requests.adapters, fast",
         "from requests import anything",
+        "import requests.made_when_it_runs",
+        "import google.protobuf.message",
+        "from google import protobuf",
         "from chalice import Chalice, app",
         "from chalicelib import VERSION, orders",
         "from chalicelib.orders import rate, tax",
@@ -90,7 +102,7 @@ def test_an_import_that_is_not_packaged_is_reported(tmp_path: Path, code: str, m
     ],
 )
 def test_an_import_that_lambda_has_or_does_not_need_is_accepted(tmp_path: Path, code: str) -> None:
-    assert missing(tmp_path, "app.py", code) == []
+    assert missing(tmp_path, code) == []
 
 
 @pytest.mark.parametrize(
@@ -105,8 +117,54 @@ def test_an_import_that_lambda_has_or_does_not_need_is_accepted(tmp_path: Path, 
 def test_relative_imports_start_from_the_package(
     tmp_path: Path, code: str, modules: list[str]
 ) -> None:
-    found = missing(tmp_path, "chalicelib/views.py", code)
+    files = package(tmp_path, app="import chalicelib.views", chalicelib__views=code)
+    found = list(missing_imports(files))
     assert found == [("chalicelib/views.py", 1, module) for module in modules]
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from chalicelib import broken",
+        "from chalicelib.broken import name",
+        "def view():\n    import chalicelib.broken",
+        "try:\n    import chalicelib.broken\nexcept ImportError:\n    pass",
+        "import importlib\nimportlib.import_module('chalicelib.broken')",
+    ],
+)
+def test_the_imports_of_what_the_app_imports_are_checked(tmp_path: Path, code: str) -> None:
+    files = package(tmp_path, app=code, chalicelib__broken="name = 1\nimport nowhere")
+    assert list(missing_imports(files)) == [("chalicelib/broken.py", 2, "nowhere")]
+
+
+@pytest.mark.parametrize("code", ["def x(:\n", "\0"])
+def test_a_module_that_is_not_python_is_refused_if_the_app_imports_it(
+    tmp_path: Path, code: str
+) -> None:
+    files = package(tmp_path, app="", chalicelib__broken=code)
+    check(files, tmp_path)
+    files = package(tmp_path, app="import chalicelib.broken", chalicelib__broken=code)
+    with pytest.raises(Refusal, match=r"^chalicelib/broken\.py, line 1: SyntaxError: "):
+        check(files, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("layers", "refused"),
+    [
+        ((), ["pandas", "yaml", "helpers", "chalicelib.nowhere"]),
+        (("*",), ["helpers", "chalicelib.nowhere"]),
+        (("pandas",), ["yaml", "helpers", "chalicelib.nowhere"]),
+    ],
+)
+def test_modules_of_layers_are_not_missing(
+    tmp_path: Path, layers: tuple[str, ...], refused: list[str]
+) -> None:
+    code = "import pandas.testing, yaml\nimport helpers\nfrom chalicelib import nowhere"
+    (tmp_path / "helpers.py").touch()
+    with pytest.raises(Refusal) as refusal:
+        check(package(tmp_path / "package", app=code), tmp_path, layers)
+    found = [line.split(": ")[1].split(" is not")[0] for line in str(refusal.value).splitlines()]
+    assert [name.removesuffix(".testing") for name in found] == refused
 
 
 @pytest.mark.parametrize(
@@ -116,28 +174,16 @@ def test_relative_imports_start_from_the_package(
         ("templates", "move templates into chalicelib/"),
         ("yaml", "add PyYAML to requirements.txt"),
         ("nowhere.at.all", "add its package to requirements.txt"),
-        ("vendored", "git does not track it"),
-        ("chalicelib.untracked", "git does not track it"),
+        ("cgi", "no longer has it, add standard-cgi to requirements.txt"),
+        ("imp", "no longer has it, use importlib"),
+        ("nis", "no longer has it, nothing replaces it"),
         ("chalicelib.nowhere", "there is no such module"),
         ("chalice.test", "Chalice has only"),
         (".", "a relative import"),
     ],
 )
 def test_the_advice_fits_the_project(tmp_path: Path, module: str, says: str) -> None:
-    for file in ("helpers.py", "templates/a", "vendor/vendored.py", "chalicelib/untracked.py"):
+    for file in ("helpers.py", "templates/a"):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).touch()
     assert says in advice(module, tmp_path)
-
-
-@pytest.mark.parametrize("target", ["package", "deploy"])
-def test_an_app_with_a_missing_import_is_refused(project: Project, target: str) -> None:
-    (project.folder / "helpers.py").touch()
-    project.append("\ndef view():\n    import helpers\n")
-    line = len((project.folder / "app.py").read_text().splitlines())
-    assert project.refusal(target) == (
-        f"app.py, line {line}: helpers is not in the deployment package: "
-        "move helpers into chalicelib/, because modules next to app.py are not packaged.\n"
-    )
-    assert not (project.folder / "build" / "deployment.zip").exists()
-    assert set(project.left_in_aws().values()) == {0}

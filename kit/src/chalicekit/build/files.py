@@ -1,37 +1,23 @@
-"""`make package`: run `chalice` on a copy of the project that holds only what Lambda needs.
+"""Which files belong to the app, and copies of them.
 
-The copy has no caches and no untracked files. It also has the packages that `requirements.txt`
-names, and bytecode (see `tools/compile.py`). A package that cannot work on Lambda is refused.
+Those are the files in app.py, chalicelib/ and vendor/ that git tracks, and those that they import;
+all of them if git tracks none. Scratch files and secrets stay out, and the package is the same
+wherever it is built.
 """
 
-import json
-import logging
 import os
 import shutil
 import subprocess
-import sys
-from collections.abc import Iterator
-from importlib.metadata import distribution
+from collections.abc import Collection, Iterator, Mapping
+from fnmatch import fnmatch
 from pathlib import Path
-from types import ModuleType
 
-from chalice.config import Config
+import click
 
-from chalicekit.build.imports import advice, missing_imports, module_names
-from chalicekit.lifetime import end_with_parent
-from chalicekit.lock import lock
-from chalicekit.build.requirements import add_requirements
-from chalicekit.settings import APP, PROJECT, check_policies, settings
+from chalicekit.build.imports import reached
+from chalicekit.errors import Refusal
 
-
-def architecture(config: Config) -> str | None:
-    """Return Lambda's architecture as configured, or None for the emulated AWS.
-
-    The emulated AWS runs functions on this machine.
-    """
-    if os.environ.get("AWS_ENDPOINT_URL"):
-        return None
-    return config.lambda_architecture
+APP = ("app.py", "chalicelib", "vendor")  # Chalice packages these, `vendor` at the top
 
 
 def files_below(folder: Path, *above: Path) -> Iterator[Path]:
@@ -46,181 +32,124 @@ def files_below(folder: Path, *above: Path) -> Iterator[Path]:
         yield folder
 
 
-def tracked_paths() -> set[str]:
+def tracked_paths(folder: Path) -> set[str]:
     """Return the app's paths that git tracks; none if there is no git or no repository.
 
-    A link to a folder is one path. Exits with one line if git refuses, for example because of the
+    A link to a folder is one path. Raises Refusal if git refuses, for example because of the
     folder's owner or a damaged index.
     """
-    in_repository = any((folder / ".git").exists() for folder in (PROJECT, *PROJECT.parents))
+    in_repository = any((place / ".git").exists() for place in (folder, *folder.parents))
     if not (in_repository and shutil.which("git")):
         return set()
     # In a git hook, these variables can name another repository.
     names = os.environ.keys() - {"GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE"}
     git = subprocess.run(
         ["git", "ls-files", "-z", "--recurse-submodules", "--", *APP],
-        cwd=PROJECT,
+        cwd=folder,
         env={name: os.environ[name] for name in names},
         capture_output=True,
     )
     if git.returncode:
         reason = os.fsdecode(git.stderr).partition("\n")[0]
-        sys.exit(f"git cannot list the files of the app: {reason}")
+        raise Refusal(f"git cannot list the files of the app: {reason}")
     return set(os.fsdecode(git.stdout).split("\0")) - {""}
 
 
-def app_files() -> list[str]:
-    """Return the paths of the app's files: those in app.py, chalicelib/ and vendor/ in git.
+def app_files(folder: Path, include: Collection[str] = ()) -> list[str]:
+    """Return the paths of the app's files in the project's folder.
 
-    If git tracks none of them, return all except caches and hidden files.
+    `include` are patterns of paths that are packaged although git does not track them, such as
+    `chalicelib/env/*`. What is packaged because a module imports it, and what is left out, is said
+    on standard error.
     """
-    tracked = tracked_paths()
+    tracked = tracked_paths(folder)
     files, untracked = list[str](), list[str]()
-    for file in (file for name in APP for file in files_below(PROJECT / name)):
-        path = file.relative_to(PROJECT)
+    for file in (file for name in APP for file in files_below(folder / name)):
+        path = file.relative_to(folder)
         name = path.as_posix()
-        hidden = any(part.startswith(".") for part in path.parts)
-        if "__pycache__" in path.parts or (hidden and name not in tracked):
-            continue
         is_tracked = any(above.as_posix() in tracked for above in (path, *path.parents))
-        (files if is_tracked or not tracked else untracked).append(name)
-    if untracked:
-        names = " ".join(untracked[:5]) + (
-            f" and {len(untracked) - 5} more" if untracked[5:] else ""
-        )
-        print("Left out because git does not track it:", names, file=sys.stderr)
-    return files
+        is_included = any(fnmatch(name, pattern) for pattern in include)
+        hidden = any(part.startswith(".") for part in path.parts)
+        if "__pycache__" in path.parts or (hidden and not is_tracked and not is_included):
+            continue
+        (files if is_tracked or is_included or not tracked else untracked).append(name)
+    imported = untracked_imports(folder, files, untracked)
+    left_out = [name for name in untracked if name not in imported]
+    tell("Packaged because the app imports it, though git does not track it", imported)
+    tell("Left out because git does not track it", left_out)
+    return sorted([*files, *imported])
 
 
-def stage_project(staged: Path, records: Path) -> None:
-    """Create the copy `staged`, where Chalice reads and writes its records in `records`."""
-    if staged.exists():
-        shutil.rmtree(staged)
-    setting_files = [
-        file.relative_to(PROJECT).as_posix()
-        for path in (PROJECT / ".chalice").iterdir()
-        if path.name not in ("deployed", "deployments")
-        for file in files_below(path)
-    ]
-    for name in [*app_files(), *setting_files]:
-        target = staged / name
+def untracked_imports(folder: Path, files: list[str], untracked: list[str]) -> list[str]:
+    """Return those of the untracked files that the app imports, or that are beside them.
+
+    A folder of which git tracks nothing is taken as a whole: a package may need its data.
+    """
+    if not untracked:
+        return []
+    sources = {name.removeprefix("vendor/"): folder / name for name in (*untracked, *files)}
+    imported = {sources[path].relative_to(folder) for path in reached(sources)}
+    roots = set[str]()
+    for name in untracked:
+        if Path(name) in imported:
+            above = [path.as_posix() for path in [*Path(name).parents][-2::-1]]
+            roots.add(next((root for root in above if not any_below(root, files)), name))
+    return [name for name in untracked if any(Path(name).is_relative_to(root) for root in roots)]
+
+
+def any_below(root: str, names: list[str]) -> bool:
+    """Tell whether one of the paths is below `root`."""
+    return any(name.startswith(f"{root}/") for name in names)
+
+
+def tell(what: str, names: list[str]) -> None:
+    """Name the files that something is done with, on standard error."""
+    if names:
+        more = f" and {len(names) - 5} more" if names[5:] else ""
+        click.echo(f"{what}: {' '.join(names[:5])}{more}", err=True)
+
+
+def copy_app(folder: Path, target: Path, include: Collection[str] = ()) -> Path:
+    """Copy the app's files in the project's folder into `target`, and return it.
+
+    The copies are writable, and programs stay executable. Raises Refusal.
+    """
+    if not (folder / "app.py").exists():
+        raise Refusal(f"There is no app.py in {folder}: is this a Chalice project?")
+    for name in app_files(folder, include):
+        copy = target / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(folder / name, copy)
+        except OSError as error:  # for example a link that leads nowhere
+            raise Refusal(f"{name} cannot be packaged: {error.strerror or error}") from error
+        if os.access(folder / name, os.X_OK) and copy.suffix != ".py":
+            copy.chmod(0o755)
+    return target
+
+
+def files_in(folder: Path, *names: str) -> dict[str, Path]:
+    """Return the files in a folder, or only those in some of it, by their paths in it."""
+    places = [folder / name for name in names] or [folder]
+    found = [file for place in places for file in files_below(place)]
+    return {file.relative_to(folder).as_posix(): file for file in found}
+
+
+def lay_out(files: Mapping[str, Path], folder: Path) -> Path:
+    """Put files into a folder by their paths, as Lambda unpacks a package; return the folder."""
+    for name, file in files.items():
+        target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
-            shutil.copyfile(PROJECT / name, target)
-        except OSError as error:  # for example a link that leads nowhere
-            sys.exit(f"{name} cannot be packaged: {error.strerror or error}")
-        if os.access(PROJECT / name, os.X_OK) and target.suffix != ".py":
-            target.chmod(0o755)
-    records.mkdir(parents=True, exist_ok=True)
-    (staged / ".chalice" / "deployed").symlink_to(records)
+            target.hardlink_to(file)
+        except OSError:  # on another file system
+            shutil.copyfile(file, target)
+    return folder
 
 
-def packaged_files(staged: Path) -> dict[str, Path]:
-    """Return the files of the deployment package by their paths in it."""
-    chalice = Path(str(distribution("chalice").locate_file("chalice")))
-    files = {f"chalice/{name}": chalice / name for name in ("__init__.py", "app.py")}
-    for file in (file for name in APP for file in files_below(staged / name)):
-        files[file.relative_to(staged).as_posix().removeprefix("vendor/")] = file
-    return files
-
-
-def check_imports(files: dict[str, Path]) -> None:
-    """Exit with one line for each import of the app that fails on Lambda."""
-    own = {
-        path: file
-        for path, file in files.items()
-        if path.endswith(".py") and path.partition("/")[0] in ("app.py", "chalicelib", "chalice")
-    }
-    try:
-        missing = dict.fromkeys(missing_imports(own, module_names(files)))
-    except SyntaxError as error:
-        sys.exit(f"{error.filename}, line {error.lineno}: SyntaxError: {error.msg}")
-    if missing:
-        sys.exit(
-            "\n".join(
-                f"{path}, line {line}: {module} is not in the deployment package: "
-                f"{advice(module, PROJECT)}."
-                for path, line, module in missing
-            )
-        )
-
-
-def add_bytecode(sources: dict[str, Path], root: Path) -> None:
-    """Write the bytecode of modules into `root`; `sources` has them by their paths in the zip."""
-    modules = []
-    for name, source in sources.items():
-        module = Path(name)
-        cached = f"{module.stem}.{sys.implementation.cache_tag}.pyc"
-        modules.append((str(source), str(root / module.parent / "__pycache__" / cached), name))
-    # An interpreter with fixed hashes gives the same bytes for the same source. PYTHONOPTIMIZE
-    # would remove docstrings: Python 3.14 leaves them out of the syntax tree.
-    subprocess.run(
-        [sys.executable, "-m", "chalicekit.build.bytecode"],
-        cwd=PROJECT,
-        env=os.environ | {"PYTHONHASHSEED": "0", "PYTHONOPTIMIZE": ""},
-        input=json.dumps(modules),
-        encoding="utf-8",
-        check=True,
-    )
-
-
-def load_chalice_commands() -> ModuleType:
-    """Import and return `chalicekit.factory`, which takes half a second: a refusal comes before."""
-    # When it is imported, inquirer asks the terminal for its colors and waits ten seconds if the
-    # terminal does not respond. Only `chalice new-project` uses it.
-    sys.modules["inquirer"] = ModuleType("inquirer")
-    from tools import commands
-
-    return commands
-
-
-def run_on_copy(config: Config, records: Path, command: str, output: Path | None = None) -> None:
-    """Run a command of `chalice` on a fresh copy of the project, for the stage of `config`.
-
-    `records` is the folder of Chalice's records. `chalice package` writes to the folder `output`.
-    """
-    stage = config.chalice_stage
-    if command in ("deploy", "package"):
-        check_policies(config)
-    staged = PROJECT / "build" / stage
-    stage_project(staged, records)
-    if command in ("deploy", "package"):
-        add_requirements(PROJECT, staged, architecture(config))
-        files = packaged_files(staged)
-        check_imports(files)
-        modules = {path: file for path, file in files.items() if file.suffix == ".py"}
-        add_bytecode(modules, staged / "vendor")  # Chalice copies it to the root of the zip
-    run_chalice = load_chalice_commands().run_chalice
-    if not output:
-        run_chalice(staged, command, stage)
-        return
-    template = staged / ".chalice" / "template.json"
-    options = ["--merge-template", str(template)] if template.exists() else []
-    if options:
-        text = template.read_text(encoding="utf-8")
-        name = f"{config.app_name}-{stage}"
-        template.write_text(text.replace("APP-STAGE", name), encoding="utf-8")
-    run_chalice(staged, command, stage, *options, str(staged / "out"))
-    output.mkdir(parents=True, exist_ok=True)
-    for file in files_below(staged / "out"):  # only now: a failure changes nothing in `output`
-        shutil.move(file, output / file.name)
-
-
-def main(stage: str, output: str = "build") -> None:
-    """Package a stage into the folder `output`; exits with one line if that fails."""
-    os.environ["AWS_EC2_METADATA_DISABLED"] = "true"  # packaging needs no credentials
-    os.environ["AWS_DEFAULT_REGION"] = os.environ.get("AWS_DEFAULT_REGION") or "us-east-1"
-    config = settings(stage)
-    with lock(stage):
-        run_on_copy(config, PROJECT / ".chalice" / "deployed", "package", PROJECT / output)
-
-
-if __name__ == "__main__":
-    end_with_parent()
-    logging.disable()  # the app's log would also show Chalice and the AWS SDK
-    try:
-        main(*sys.argv[1:])
-    except KeyboardInterrupt:
-        sys.exit(130)
-    except OSError as error:
-        sys.exit(str(error))
+def advice(name: str) -> str:
+    """Return what to do about a file of the project that is not packaged."""
+    if name.split("/")[0] in APP:
+        patterns = '"chalicekit": {"include": [...]}'
+        return f"`git add {name}`, or name it in {patterns} in .chalice/config.json"
+    return f"move {name} into chalicelib/, because files next to app.py are not packaged"

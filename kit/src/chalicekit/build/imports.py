@@ -1,28 +1,75 @@
-"""The check that everything that the app imports is in the deployment package."""
+"""The check that everything that the app imports is in the deployment package.
+
+It reads the modules that can be reached from app.py, and also finds imports inside functions, which
+importing the app does not.
+"""
 
 import ast
 import sys
-from collections.abc import Iterable, Iterator
+import warnings
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cache
 from importlib.metadata import packages_distributions
 from importlib.util import resolve_name
 from pathlib import Path
 
+from chalicekit.errors import Refusal
 from chalicekit.runtime.environment import LAMBDA_HAS
 
-CHECKED = {"app", "chalicelib", "chalice"}  # each module of these, and each name in it
+# What to do about modules that the standard library had before Python 3.12 or 3.13 (PEP 594)
+REMOVED = dict.fromkeys(["lib2to3", "msilib", "nis", "ossaudiodev", "spwd"], "nothing replaces it")
+REMOVED |= {"imp": "use importlib", "audioop": "add audioop-lts to requirements.txt"}
+RESURRECTED = "aifc asynchat asyncore cgi cgitb chunk crypt distutils imghdr mailcap nntplib pipes"
+RESURRECTED += " smtpd sndhdr sunau telnetlib uu xdrlib"
+REMOVED |= {name: f"add standard-{name} to requirements.txt" for name in RESURRECTED.split()}
+
+OWN = {"app", "chalicelib"}  # each module of these that the app reaches is checked
+KNOWN = {*OWN, "chalice"}  # and each name in these
 CATCHES_IMPORT_ERROR = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
 VARIES_BY_MACHINE = {"version_info", "platform", "__name__"}
 
 
-def module_names(paths: Iterable[str]) -> set[str]:
-    """Return the dotted names of the modules and packages at these paths."""
-    names = set[str]()
+def check(files: Mapping[str, Path], project: Path, layers: Collection[str] = ()) -> None:
+    """Raise Refusal with a line for each import of the app that fails on Lambda.
+
+    `files` are those of the deployment package by their paths in it. `layers` has the names of the
+    modules that layers bring, or `*` if they may bring any.
+    """
+    found = dict.fromkeys(missing_imports(files))
+    lines = [
+        f"{path}, line {line}: {module} is not in the deployment package: "
+        f"{advice(module, project)}."
+        for path, line, module in found
+        if not may_be_in_layer(module, project, layers)
+    ]
+    if lines:
+        raise Refusal("\n".join(lines))
+
+
+def may_be_in_layer(module: str, project: Path, layers: Collection[str]) -> bool:
+    """Tell whether a layer brings a module that is not in the package."""
+    top = module.partition(".")[0]
+    is_own = top in ("", *KNOWN) or is_beside_app(top, project)
+    return top in layers or ("*" in layers and not is_own)
+
+
+def is_beside_app(top: str, project: Path) -> bool:
+    """Tell whether a module, or a folder, is next to app.py, from where nothing is packaged."""
+    return (project / f"{top}.py").exists() or (project / top).is_dir()
+
+
+def module_names(paths: Iterable[str]) -> dict[str, bool]:
+    """Return the dotted names of the modules and packages at these paths.
+
+    The value is False for a namespace package (PEP 420): a folder without code of its own.
+    """
+    names = dict[str, bool]()
     for path in paths:
         *parts, file = path.split("/")
+        for length in range(1, len(parts) + 1):
+            names.setdefault(".".join(parts[:length]), False)
         if file.endswith((".py", ".pyc", ".so")):
-            parts.append(file.partition(".")[0])
-        names.update(".".join(parts[:length]) for length in range(1, len(parts) + 1))
+            names[".".join([*parts, file.partition(".")[0]]).removesuffix(".__init__")] = True
     return names
 
 
@@ -45,10 +92,13 @@ def is_optional(node: ast.AST) -> bool:
     return isinstance(node, ast.If) and bool(names_in(node.test) & VARIES_BY_MACHINE)
 
 
-def imports(node: ast.AST, package: str) -> Iterator[tuple[int, str, str]]:
-    """Yield the line, the module and the name (or "") of each import that must not fail.
+def imports(
+    node: ast.AST, package: str, ignored: Callable[[ast.AST], bool]
+) -> Iterator[tuple[int, str, str]]:
+    """Yield the line, the module and the name (or "") of each import.
 
-    `package` is the name of the package that relative imports start from.
+    `package` is the name of the package that relative imports start from. Code below a node that is
+    `ignored` is left out.
     """
     below: Iterable[ast.AST] = ast.iter_child_nodes(node)
     if isinstance(node, ast.Import):
@@ -60,61 +110,114 @@ def imports(node: ast.AST, package: str) -> Iterator[tuple[int, str, str]]:
         yield from ((node.lineno, module, alias.name) for alias in node.names)
     elif isinstance(node, ast.If) and "TYPE_CHECKING" in names_in(node.test):
         below = node.orelse
-    elif is_optional(node):
+    elif ignored(node):
         return
     for child in below:
         if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case):
-            yield from imports(child, package)
+            yield from imports(child, package, ignored)
 
 
-def missing_imports(sources: dict[str, Path], names: set[str]) -> Iterator[tuple[str, int, str]]:
-    """Yield the path, the line and the module of each import that fails on Lambda.
+def package_of(path: str) -> str:
+    """Return the dotted name of the package that a module at `path` is in."""
+    return path.rpartition("/")[0].replace("/", ".")
 
-    `sources` are the app's own files by their paths in the deployment package, `names` the dotted
-    names of all modules in it. Raises SyntaxError for a source that is not valid Python.
+
+def reached(sources: Mapping[str, Path]) -> dict[str, ast.Module | SyntaxError]:
+    """Return the modules that app.py may import, directly or not, by their paths in the package.
+
+    `import_module("...")` counts as an import.
     """
-    trees = {path: ast.parse(source.read_bytes(), path) for path, source in sources.items()}
+    trees = dict[str, ast.Module | SyntaxError]()
+    waiting = ["app.py"]
+    while waiting:
+        path = waiting.pop()
+        if path in trees or path not in sources:
+            continue
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # about code that others wrote
+                trees[path] = tree = ast.parse(sources[path].read_bytes(), path)
+        except SyntaxError as error:
+            trees[path] = error
+            continue
+        except ValueError as error:  # a null byte, before Python 3.12
+            trees[path] = SyntaxError(str(error), (path, 1, None, None))
+            continue
+        package = package_of(path)
+        for _, module, name in imports(tree, package, lambda _: False):
+            waiting += files_for(f"{module}.{name}")
+        for call in ast.walk(tree):
+            match call:
+                case ast.Call(
+                    func=ast.Attribute(attr="import_module") | ast.Name(id="import_module"),
+                    args=[ast.Constant(value=str(module)), *_],
+                ):
+                    waiting += files_for(module)
+    return trees
 
-    def is_available(module: str) -> bool:
-        top = module.partition(".")[0]
-        if top in CHECKED:
-            return module in names
-        return top in names or top in LAMBDA_HAS or top in sys.stdlib_module_names
 
-    def has_name(module: str, name: str) -> bool:
+def files_for(module: str) -> Iterator[str]:
+    """Yield the paths that a module, and the packages that it is in, can have."""
+    parts = module.split(".")
+    for length in range(1, len(parts) + 1):
+        path = "/".join(parts[:length])
+        yield from (f"{path}.py", f"{path}/__init__.py")
+
+
+def missing_imports(files: Mapping[str, Path]) -> Iterator[tuple[str, int, str]]:
+    """Yield the path, the line and the module of each import of the app that fails on Lambda.
+
+    Raises Refusal for a module of the app that is not valid Python.
+    """
+    names, trees = module_names(files), reached(files)
+
+    def lacks(module: str) -> bool:
+        top, *_ = parts = module.split(".")
+        if top in LAMBDA_HAS | sys.stdlib_module_names and not names.get(top):
+            return False
+        for length in range(1, len(parts) + 1):
+            if ".".join(parts[:length]) not in names:
+                # The code of a package can make modules when it runs.
+                return top in KNOWN or not names.get(".".join(parts[: length - 1]))
+        return False
+
+    def lacks_name(module: str, name: str) -> bool:
+        if name in ("", "*") or f"{module}.{name}" in names:
+            return False
         path = module.replace(".", "/")
-        tree = trees.get(f"{path}.py") or trees.get(f"{path}/__init__.py") or ast.Module([], [])
-        return (
-            module.partition(".")[0] not in CHECKED
-            or name in ("", "*")
-            or f"{module}.{name}" in names
-            or bool(names_in(tree) & {name, "*", "__getattr__", "globals"})
-        )
+        tree = trees.get(f"{path}.py") or trees.get(f"{path}/__init__.py")
+        if module.partition(".")[0] in KNOWN and isinstance(tree, ast.Module):
+            return not names_in(tree) & {name, "*", "__getattr__", "globals"}
+        return names.get(module) is False  # no code can have the name
 
     for path, tree in trees.items():
-        for line, module, name in imports(tree, path.rpartition("/")[0].replace("/", ".")):
-            if not is_available(module):
+        if path.removesuffix(".py").partition("/")[0] not in OWN:
+            continue
+        if isinstance(tree, SyntaxError):
+            raise Refusal(f"{path}, line {tree.lineno or 1}: SyntaxError: {tree.msg}")
+        for line, module, name in imports(tree, package_of(path), is_optional):
+            if lacks(module):
                 yield path, line, module
-            elif not has_name(module, name):
+            elif lacks_name(module, name):
                 yield path, line, f"{module}.{name}"
 
 
 def advice(module: str, project: Path) -> str:
     """Return how to solve that the deployment package lacks a module."""
-    top, path = module.partition(".")[0], module.replace(".", "/")
-
-    def exists_in_project(*places: str) -> bool:
-        return any((project / f"{place}{end}").exists() for place in places for end in ("", ".py"))
-
+    top = module.partition(".")[0]
     if not top:
         return "a relative import starts in chalicelib/ and stays there"
-    if exists_in_project(f"vendor/{top}") or (top in CHECKED and exists_in_project(path)):
-        return "it exists, but git does not track it: run `git add` on it"
     if top == "chalice":
         return "on Lambda, Chalice has only `chalice` and `chalice.app`"
-    if top in CHECKED:
+    if top in KNOWN:
         return "there is no such module"
-    if exists_in_project(top):
+    if is_beside_app(top, project):
         return f"move {top} into chalicelib/, because modules next to app.py are not packaged"
+    if top in REMOVED:
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        return f"Python {version} no longer has it, {REMOVED[top]}"
     distribution = packages_distributions().get(top, ["its package"])[0]
-    return f"add {distribution} to requirements.txt"
+    return (
+        f"add {distribution} to requirements.txt (if a layer has {top}, name it in "
+        '"chalicekit": {"layer_modules": [...]} in .chalice/config.json)'
+    )
