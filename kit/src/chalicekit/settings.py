@@ -1,92 +1,159 @@
-"""The settings in `.chalice/config.json`, and the checks before anything is created."""
+"""What the settings in `.chalice/config.json` can be, and the kit's own among them.
+
+Chalice takes unknown names and wrong kinds of values without a word; AWS refuses some of them after
+the upload.
+"""
 
 import json
-import sys
-from fnmatch import fnmatch
-from pathlib import Path
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
+import click
 from chalice.config import Config
 
-PROJECT = Path(__file__).parent.parent
-APP = ("app.py", "chalicelib", "vendor")  # Chalice packages these, `vendor` at the top
-# Chalice's own defaults: chalice/cli/factory.py
-DEFAULTS = {
-    "api_gateway_stage": "api",
-    "api_gateway_endpoint_type": "EDGE",
-    "autogen_policy": True,
+FILE = ".chalice/config.json"
+API = "api_handler"  # Chalice's name for the function of the API
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What values a setting can have: in words for a message, and as a test."""
+
+    words: str
+    fits: Callable[[Any], bool]
+
+
+def text(pattern: str = ".*", words: str = "a string") -> Kind:
+    """Return the kind of a text that matches a pattern."""
+    return Kind(words, lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value)))
+
+
+def number(low: int = 0, high: int = 2**31) -> Kind:
+    """Return the kind of a whole number from `low` to `high`."""
+    words = f"a number from {low} to {high}" if high < 2**31 else "a number"
+    return Kind(words, lambda value: type(value) is int and low <= value <= high)
+
+
+TEXT, BOOLEAN = text(), Kind("true or false", lambda value: isinstance(value, bool))
+OBJECT = Kind("an object", lambda value: isinstance(value, dict))
+TEXTS = Kind(
+    "a list of strings",
+    lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
+)
+NAMED_TEXTS = Kind("an object of strings", OBJECT.fits)  # each value is checked, too
+# Chalice's settings, and what AWS takes for them. Those of a function can also be a stage's, and
+# those of a stage can also be those of all stages.
+# aws.github.io/chalice/topics/configfile.html, docs.aws.amazon.com/lambda/latest/api
+FUNCTION_SETTINGS = {
+    "autogen_policy": BOOLEAN,
+    "environment_variables": NAMED_TEXTS,
+    "iam_policy_file": TEXT,
+    "iam_role_arn": TEXT,
+    "lambda_memory_size": number(128, 10240),
+    "lambda_timeout": number(1, 900),
+    "layers": TEXTS,
+    "log_retention_in_days": number(1),
+    "manage_iam_role": BOOLEAN,
+    "reserved_concurrency": number(),
+    "security_group_ids": TEXTS,
+    "subnet_ids": TEXTS,
+    "tags": NAMED_TEXTS,
+    "xray": BOOLEAN,
 }
+STAGE_SETTINGS = FUNCTION_SETTINGS | {
+    "api_gateway_custom_domain": OBJECT,
+    "api_gateway_endpoint_type": text("EDGE|REGIONAL|PRIVATE", "EDGE, REGIONAL or PRIVATE"),
+    "api_gateway_endpoint_vpce": Kind("a string or a list of strings", lambda value: True),
+    "api_gateway_policy_file": TEXT,
+    "api_gateway_stage": text("[A-Za-z0-9_]{1,128}", "letters, digits and underscores"),
+    "automatic_layer": BOOLEAN,
+    "chalicekit": OBJECT,
+    "lambda_architecture": text("x86_64|arm64", "x86_64 or arm64"),
+    "lambda_functions": OBJECT,
+    "minimum_compression_size": number(0, 10485760),
+    "websocket_api_custom_domain": OBJECT,
+}
+SETTINGS = STAGE_SETTINGS | {"app_name": TEXT, "profile": TEXT, "stages": OBJECT, "version": TEXT}
+KIT_SETTINGS = {"include": TEXTS, "layer_modules": TEXTS}
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Return the content of a JSON file of the project; exits with one line if it is unreadable."""
-    name = path.relative_to(PROJECT)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(content, dict):
-            raise ValueError("it must hold an object")
-        return content
-    except OSError as error:
-        sys.exit(f"{name} cannot be read: {error.strerror}")
-    except ValueError as error:
-        sys.exit(f"{name} is not valid JSON: {error}")
+@dataclass(frozen=True)
+class KitSettings:
+    """The kit's own settings: the object `chalicekit` in `.chalice/config.json`, or in a stage.
 
+    Attributes:
+        include: Patterns of the paths that are packaged although git does not track them.
+        layer_modules: The names of the modules that layers bring, or `*` if they may bring any.
 
-def settings(stage: str) -> Config:
-    """Return a stage's settings; exits with one line if `.chalice/config.json` lacks the stage."""
-    config = read_json(PROJECT / ".chalice" / "config.json")
-    stages = config.get("stages", {})
-    if stage not in stages:
-        advice = f"choose {' or '.join(stages)}" if stages else 'add it to "stages" there'
-        sys.exit(f"STAGE={stage} is not in .chalice/config.json: {advice}.")
-    return Config(stage, config_from_disk=config, default_params=DEFAULTS)
-
-
-def check_policies(config: Config) -> None:
-    """Exit with one line if a policy is missing or does not let its function write its log.
-
-    Chalice shows a traceback for the first and nothing for the second: it deploys a policy that was
-    copied from another stage, and the function's log stays empty.
     """
-    stage, files = config.chalice_stage, config.config_from_disk
-    named = {
-        **files.get("lambda_functions", {}),
-        **files["stages"][stage].get("lambda_functions", {}),
-    }
-    for name in ("api_handler", *named):
-        function = config.scope(stage, name)
-        if not function.manage_iam_role or function.autogen_policy:
-            continue
-        function_name = f"{config.app_name}-{stage}"
-        if name != "api_handler":
-            function_name += f"-{name}"
-        file = f".chalice/{function.iam_policy_file or f'policy-{stage}.json'}"
-        if not (PROJECT / file).exists():
-            sys.exit(
-                f"{file} is missing: copy another stage's policy and replace that stage's name "
-                f"with {config.app_name}-{stage}."
-            )
-        if not may_write_log(read_json(PROJECT / file), function_name):
-            sys.exit(
-                f"{file} does not let {function_name} write its log: allow logs:PutLogEvents on "
-                f"arn:*:logs:*:*:log-group:/aws/lambda/{function_name}:*"
-            )
+
+    include: tuple[str, ...]
+    layer_modules: tuple[str, ...]
 
 
-def may_write_log(policy: dict[str, Any], function_name: str) -> bool:
-    """Tell whether an IAM policy lets a function write to its log group."""
-    stream = (
-        f"arn:aws:logs:us-east-1:123456789012:log-group:/aws/lambda/{function_name}:log-stream:1"
-    )
-    return any(
-        fnmatch("logs:putlogevents", action.lower()) and fnmatch(stream, resource)
-        for statement in as_list(policy.get("Statement", []))
-        if statement.get("Effect") == "Allow"
-        for action in as_list(statement.get("Action", []))
-        for resource in as_list(statement.get("Resource", []))
-    )
+def kit_settings(config: Config) -> KitSettings:
+    """Return the kit's own settings for a stage."""
+    disk, stage = config.config_from_disk, stage_of(config)
+    found = {**as_object(disk.get("chalicekit")), **as_object(stage.get("chalicekit"))}
+    has_layers = any(function.layers for function in configured_functions(config).values())
+    modules = found.get("layer_modules", ["*"] if has_layers else [])
+    return KitSettings(tuple(found.get("include", ())), tuple(modules))
 
 
-def as_list(value: Any) -> list[Any]:
-    """Return a list; IAM also accepts a single value instead of a list."""
-    return value if isinstance(value, list) else [value]
+def as_object(value: Any) -> dict[str, Any]:
+    """Return a JSON object, or an empty one for anything else, which is refused elsewhere."""
+    return value if isinstance(value, dict) else {}
+
+
+def stage_of(config: Config) -> dict[str, Any]:
+    """Return the settings of a stage alone."""
+    stages = as_object(config.config_from_disk.get("stages"))
+    return as_object(stages.get(config.chalice_stage))
+
+
+def configured_functions(config: Config) -> dict[str, Config]:
+    """Return the settings of the API's function, and of each that has settings of its own."""
+    names = {API: None}
+    for level in (config.config_from_disk, stage_of(config)):
+        names |= dict.fromkeys(as_object(level.get("lambda_functions")))
+    return {name: config.scope(config.chalice_stage, name) for name in names}
+
+
+def wrong_settings(config: Config) -> Iterator[str]:
+    """Yield what is wrong with the settings of a stage."""
+    disk, stage = config.config_from_disk, stage_of(config)
+    where = f"stages.{config.chalice_stage}."
+    yield from wrong_values(disk, "", SETTINGS)
+    yield from wrong_values(stage, where, STAGE_SETTINGS)
+    for level, start in ((disk, ""), (stage, where)):
+        own = as_object(level.get("chalicekit"))
+        yield from wrong_values(own, f"{start}chalicekit.", KIT_SETTINGS)
+        for name, values in as_object(level.get("lambda_functions")).items():
+            start_of_function = f"{start}lambda_functions.{name}."
+            yield from wrong_values(as_object(values), start_of_function, FUNCTION_SETTINGS)
+
+
+def wrong_values(values: Mapping[str, Any], start: str, known: Mapping[str, Kind]) -> Iterator[str]:
+    """Yield what is wrong with settings that have one place; say what has no effect there."""
+    for key, value in values.items():
+        if known.get(key) is NAMED_TEXTS and isinstance(value, dict):
+            yield from wrong_values(value, f"{start}{key}.", dict.fromkeys(value, TEXT))
+        elif key in known:
+            if value is not None and not known[key].fits(value):
+                given = json.dumps(value)[:80]
+                yield f"{FILE}: {start}{key} must be {known[key].words}, not {given}."
+        elif key[:1] not in "_$#/":  # which people use for comments
+            yield from unknown(f"{start}{key}", key, known)
+
+
+def unknown(where: str, key: str, known: Iterable[str]) -> Iterator[str]:
+    """Yield that a key looks like a slip of the pen; only say it if it looks like none."""
+    similar = get_close_matches(key, known, 1, 0.8)
+    similar += [name for name in known if len(key) > 5 and f"_{key}_" in f"_{name}_"]
+    if similar:
+        yield f"{FILE}: {where} is not known: do you mean {similar[0]}?"
+    else:
+        click.echo(f"{FILE}: {where} has no effect.", err=True)

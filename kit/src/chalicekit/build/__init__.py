@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chalicekit.build import archive, boot, files, imports, requirements
+from chalicekit.settings import kit_settings
 
 if TYPE_CHECKING:
     from chalicekit.project import Project
@@ -48,17 +49,21 @@ def build(project: "Project") -> Build:
     """
     config, folder = project.config, project.build
     shutil.rmtree(folder, ignore_errors=True)
-    app = files.copy_app(project.folder, folder / "app")
+    settings = kit_settings(config)
+    app = files.copy_app(project.folder, folder / "app", settings.include)
     cache = project.folder / "build" / "requirements"
     here = requirements.install(project.folder, cache, None)
     architecture = None if project.emulator else config.lambda_architecture
     there = requirements.install(project.folder, cache, architecture) if architecture else here
     own, shared = app_files(app), shared_files(app, there)
-    imports.check(own | shared, project.folder, bool(config.layers))
+    imports.check(own | shared, project.folder, settings.layer_modules)
+    archive.check_size(own | shared)
     own = with_bytecode(own, folder / "bytecode")
     shared = with_bytecode(shared, folder / "bytecode")
     task = files.lay_out(own | shared, folder / "task")
-    boot.check(task, here if architecture else None, config.environment_variables)
+    host, variables = here if architecture else None, config.environment_variables
+    layers = settings.layer_modules
+    boot.check(task, project.folder, project.name, variables, host, layers)
     layer = None
     if config.automatic_layer:
         python = f"python/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
@@ -78,7 +83,7 @@ def app_files(app: Path) -> Files:
 
 def shared_files(app: Path, packages: Path) -> Files:
     """Return the requirements and the content of vendor/, which wins and is at the top."""
-    return requirements.packaged(packages) | files.files_in(app / "vendor")
+    return files.files_in(packages) | files.files_in(app / "vendor")
 
 
 def with_bytecode(sources: Files, folder: Path) -> Files:

@@ -1,0 +1,121 @@
+"""The check that the app can be imported with what Lambda has: the package and Lambda's Python."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import click
+
+from chalicekit.build import boot_child, files, imports
+from chalicekit.errors import Refusal
+from chalicekit.runtime.environment import VARIABLES, lambda_python
+
+SECONDS = 60  # Lambda gives 10 s, on a machine that does nothing else
+NO_AWS = {
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # nothing listens there
+    "AWS_MAX_ATTEMPTS": "1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_ACCESS_KEY_ID": "test",
+    "AWS_SECRET_ACCESS_KEY": "test",
+    "AWS_SESSION_TOKEN": "test",
+}
+OS = ("<frozen os>", "/os.py")  # where os.environ is
+UNREACHABLE = {
+    "botocore.exceptions.ConnectionError",
+    "botocore.exceptions.HTTPClientError",
+    "botocore.exceptions.ClientError",
+}
+
+
+def check(
+    task: Path,
+    project: Path,
+    name: str,
+    variables: Mapping[str, str],
+    host: Path | None = None,
+    layers: Collection[str] = (),
+) -> None:
+    """Import the app in the unpacked package `task` once; raise Refusal if that fails.
+
+    It sees the function's `name` and environment `variables`, and no AWS: an app that calls AWS
+    while it is imported is checked up to there. `host` has the requirements for this machine, if
+    those in the package are for another. `layers` names the modules that layers bring, or `*`; they
+    are taken from this environment.
+    """
+    arguments = {
+        "task": str(task),
+        "host": str(host or ""),
+        "compiled": compiled_packages(task) if host else [],
+        "layers": list(layers),
+        "beside": sys.path if layers else [],
+    }
+    function = {
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": "boot",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "LAMBDA_TASK_ROOT": str(task),
+        "LAMBDA_RUNTIME_DIR": "/var/runtime",
+        "_HANDLER": "app.app",
+    }
+    code = Path(boot_child.__file__).read_text(encoding="utf-8")
+    with TemporaryDirectory(dir=task.parent) as folder:
+        try:
+            done = subprocess.run(
+                [lambda_python(Path(folder)), "-c", code, json.dumps(arguments)],
+                cwd=task,
+                env=VARIABLES | NO_AWS | function | dict(variables),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                timeout=SECONDS,
+            )
+        except subprocess.TimeoutExpired:
+            raise Refusal(
+                f"The app is still being imported after {SECONDS} s, and Lambda gives it 10 s: "
+                "do less at the top of your modules."
+            ) from None
+    if not done.stdout:
+        raise Refusal(f"The app ends Python while it is imported (exit status {done.returncode}).")
+    if error := json.loads(done.stdout):
+        report(error, task, project)
+
+
+def compiled_packages(task: Path) -> list[str]:
+    """Return the names at the top of the package that have compiled modules."""
+    return sorted({path.relative_to(task).parts[0].split(".")[0] for path in task.rglob("*.so")})
+
+
+def report(error: Mapping[str, Any], task: Path, project: Path) -> None:
+    """Raise Refusal for an error that Lambda would have too; say so if the app only calls AWS."""
+    places = list[str]()
+    for file, line in error["frames"]:
+        if Path(file).is_relative_to(task):
+            name = Path(file).relative_to(task).as_posix()
+            name = f"vendor/{name}" if (project / "vendor" / name).exists() else name
+            places.append(f"{name}, line {line}: ")
+    own = ("app.py", "chalicelib/", "vendor/")
+    where = "".join(place for place in places if place.startswith(own) or place == places[-1])
+    if UNREACHABLE & set(error["kinds"]):
+        click.echo(f"{where}it calls AWS during its import, so the rest is not checked.", err=True)
+        return
+    reason = " ".join(error["reason"].split())
+    help_ = advice(error, task, project)
+    raise Refusal(f"The app cannot be imported on Lambda: {where}{reason}{help_ and f': {help_}.'}")
+
+
+def advice(error: Mapping[str, Any], task: Path, project: Path) -> str:
+    """Return what to do about an error, or "" if it does not say."""
+    file = task / (error["file"] or "")
+    if error["module"]:
+        return imports.advice(error["module"], project)
+    if error["reason"].startswith("KeyError") and error["frames"][-1][0].endswith(OS):
+        return 'add it to "environment_variables" in .chalice/config.json'
+    if error["file"] and file.is_relative_to(task) and (project / file.relative_to(task)).exists():
+        return files.advice(file.relative_to(task).as_posix())
+    return ""
