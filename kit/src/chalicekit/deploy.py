@@ -16,7 +16,7 @@ from chalice.utils import UI
 
 from chalicekit import checks, resources
 from chalicekit.aws import errors_in_one_line
-from chalicekit.build import build
+from chalicekit.build import archive, build
 from chalicekit.errors import Refusal
 from chalicekit.factory import StageConfig, app_of, create_deployer
 from chalicekit.inventory import Inventory, Names, Resource, find
@@ -39,9 +39,11 @@ def deploy(project: Project, options: dict[str, Any] | None = None) -> None:
     with connection(project) as project, lock(project):
         inventory = Inventory(project.session, config, previous=read_record(project))
         refuse_stacks(project, inventory)
-        checks.before_build(project)
+        checks.before_build(project, config)
         built = build(project)
+        archive.check_upload(built.package)
         with app_of(built, config.environment_variables) as app:
+            checks.before_deploy(project, app, config)
             resources.ensure(project)
             inventory.names = Names.of_app(app)
             deployed = StageConfig(config, app, inventory.resources())

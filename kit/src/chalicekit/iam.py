@@ -48,13 +48,19 @@ def allows(policy: Mapping[str, Any], action: str, resource: str = "*") -> bool:
     return allowed
 
 
-def allows_somewhere(policy: Mapping[str, Any], action: str, resource: str) -> bool:
-    """Tell whether a policy allows an action in a region and an account that are not known yet.
+def allows_somewhere(policy: Mapping[str, Any], action: str, name: str) -> bool:
+    """Tell whether a policy allows an action on a resource of the action's service.
 
-    They are `{place}` in the ARN `resource`. Any that the policy itself names will do.
+    `name` is the end of its ARN, such as `log-group:/aws/lambda/app:*`. The partition, the region
+    and the account are not known yet: any that the policy itself names will do.
     """
-    places = {"us-east-1:123456789012"}
+    service = action.partition(":")[0]
+    places = {("aws", "us-east-1", "123456789012")}
     for statement in as_list(policy.get("Statement", [])):
         for pattern in as_list(statement.get("Resource", [])):
-            places.add(":".join(str(pattern).split(":")[3:5]))
-    return any(allows(policy, action, resource.format(place=place)) for place in places)
+            _, partition, _, region, account, *_ = f"{pattern}:::::".split(":")
+            places.add((partition, region, account))
+    return any(
+        allows(policy, action, f"arn:{partition}:{service}:{region}:{account}:{name}")
+        for partition, region, account in places
+    )

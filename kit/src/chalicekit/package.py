@@ -38,7 +38,7 @@ def package(
             app_of(built, config.environment_variables) as app,
             tempfile.TemporaryDirectory(dir=project.build) as written,
         ):
-            checks.before_package(project, app)
+            checks.before_package(project, app, pkg_format)
             packager = create_packager(
                 StageConfig(config, app, []),
                 project.session,

@@ -1,0 +1,276 @@
+"""The checks before anything is uploaded: what AWS or Chalice would refuse, or quietly leave out.
+
+A refusal is one line with its place and what to do. What Chalice deploys and AWS takes, although it
+looks wrong, is only said on standard error.
+"""
+
+import inspect
+import json
+import re
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from os.path import relpath
+from pathlib import Path
+from typing import Any
+
+import click
+from chalice import Chalice
+from chalice.app import (
+    DynamoDBEventConfig,
+    KinesisEventConfig,
+    S3EventConfig,
+    ScheduledEventConfig,
+    SQSEventConfig,
+)
+from chalice.config import Config
+from chalice.deploy.validate import validate_configuration
+
+from chalicekit.errors import Refusal
+from chalicekit.iam import allows, allows_somewhere
+from chalicekit.project import Project, read_json
+from chalicekit.runtime.environment import RESERVED_VARIABLES
+from chalicekit.settings import API, FILE, configured_functions, unknown, wrong_settings
+
+VARIABLES_LIMIT = 4096  # docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+
+NAME_LIMIT = 64  # of Lambda's functions and IAM's roles
+
+# What the role of a function needs for its event source: docs.aws.amazon.com/lambda/latest/dg
+QUEUE_ACTIONS = ("sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes")
+STREAM_ACTIONS = ("GetRecords", "GetShardIterator", "DescribeStream", "ListStreams")
+
+# docs.aws.amazon.com/eventbridge/latest/userguide/eb-scheduled-rule-pattern.html
+SCHEDULE = re.compile(
+    r"rate\((1 (minute|hour|day)|(?!1 )[1-9]\d* (minutes|hours|days))\)"
+    r"|cron\(\S+ \S+ (\S+ \S+ \?|\? \S+ \S+) \S+\)"
+)
+PATH_PART = re.compile(r"\{[\w.:-]+\+?\}|[\w.:~-]+", re.ASCII)  # as API Gateway says it
+
+
+def before_build(project: Project, config: Config | None = None) -> None:
+    """Check a stage's settings, or `config`; raises Refusal with a line for each that is wrong."""
+    config = config or project.config
+    refuse(wrong_settings(config))
+    functions = configured_functions(config)
+    refuse(chain(wrong_variables(functions), missing_policies(project, functions)))
+
+
+def before_deploy(project: Project, app: Chalice, config: Config | None = None) -> None:
+    """Check an app against its settings and against what AWS takes; raises Refusal."""
+    config = config or project.config
+    functions = functions_of(config, app)
+    refuse(
+        chain(
+            unknown_functions(config, functions),
+            wrong_variables(functions),
+            missing_policies(project, functions),
+            wrong_names(functions),
+            wrong_paths(project, app),
+            wrong_schedules(project, app),
+        )
+    )
+    refuse(unreadable_sources(project, app, functions))
+    warn_about_logs(project, functions)
+    settings = {**config._user_provided_params, "chalice_app": app}
+    try:
+        validate_configuration(
+            Config(project.stage, API, settings, config.config_from_disk, config._default_params)
+        )
+    except ValueError as error:
+        raise Refusal(" ".join(str(error).split())) from error
+
+
+def before_package(project: Project, app: Chalice, pkg_format: str = "cloudformation") -> None:
+    """Check an app as before a deployment, and that a template can have all of it."""
+    before_deploy(project, app)
+    for event in app.event_sources:
+        if isinstance(event, S3EventConfig) and pkg_format == "cloudformation":
+            pattern = '{"source": ["aws.s3"], "detail": {"bucket": {"name": ["'
+            raise Refusal(
+                f"{place(project, app.handler_map[event.name])}: a stack cannot have on_s3_event. "
+                f'Use on_cw_event({pattern}{event.bucket}"]}}}}}}), and turn on "EventBridge'
+                f'notifications" of the bucket; or `{project.command("deploy")}`.'
+            )
+
+
+def refuse(problems: Iterable[str]) -> None:
+    """Raise Refusal with the lines, if there are any."""
+    if lines := list(dict.fromkeys(problems)):
+        raise Refusal("\n".join(lines))
+
+
+def functions_of(config: Config, app: Chalice) -> dict[str, Config]:
+    """Return the settings of each of the app's functions, by Chalice's name for it."""
+    handlers: list[Any] = [*app.builtin_auth_handlers, *app.event_sources]
+    handlers += [*app.pure_lambda_functions, *app.websocket_handlers.values()]
+    names = [*([API] if app.routes else []), *(handler.name for handler in handlers)]
+    return {name: config.scope(config.chalice_stage, name) for name in names}
+
+
+def full_name(function: Config) -> str:
+    """Return the name that a function has in AWS."""
+    name = f"{function.app_name}-{function.chalice_stage}"
+    return name if function.function_name == API else f"{name}-{function.function_name}"
+
+
+def place(project: Project, handler: Any) -> str:
+    """Return the file and the line of a function of the app."""
+    function = inspect.unwrap(getattr(handler, "func", handler))
+    code = getattr(function, "__code__", None)
+    if not code:
+        return "app.py"
+    path = Path(code.co_filename)
+    for folder in (project.build / "app", project.folder):
+        if path.is_relative_to(folder):
+            return f"{path.relative_to(folder).as_posix()}, line {code.co_firstlineno}"
+    return f"{path.name}, line {code.co_firstlineno}"
+
+
+def unknown_functions(config: Config, functions: dict[str, Config]) -> Iterator[str]:
+    """Yield the names of functions in the settings that look like others in the app."""
+    for name in configured_functions(config).keys() - functions.keys() - {API}:
+        yield from unknown(f"the function {name} in lambda_functions", name, functions)
+
+
+def wrong_variables(functions: dict[str, Config]) -> Iterator[str]:
+    """Yield which environment variables AWS does not take."""
+    for function in functions.values():
+        variables = function.environment_variables
+        where = f"{FILE}: environment_variables of {full_name(function)}"
+        for variable in variables:
+            if variable in RESERVED_VARIABLES:
+                yield f"{where}: Lambda sets {variable} itself, choose another name."
+            elif not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]+", variable):
+                yield (
+                    f"{where}: {variable!r} is no name for Lambda: use a letter, and then at least "
+                    "one letter, digit or underscore."
+                )
+        size = len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())
+        if size > VARIABLES_LIMIT:
+            yield (
+                f"{where} have {size} bytes, and Lambda takes {VARIABLES_LIMIT}: put large values "
+                "into a file in chalicelib/ or into Parameter Store."
+            )
+
+
+def policy_of(project: Project, function: Config) -> Path | None:
+    """Return the path of a function's policy, or None if Chalice does not read one."""
+    if not function.manage_iam_role or function.autogen_policy:
+        return None
+    name = function.iam_policy_file or f"policy-{project.stage}.json"
+    return project.folder / ".chalice" / name
+
+
+def missing_policies(project: Project, functions: dict[str, Config]) -> Iterator[str]:
+    """Yield which policies do not exist; Chalice shows a traceback for them."""
+    for function in functions.values():
+        path = policy_of(project, function)
+        if path and not path.exists():
+            yield (
+                f"{relpath(path, project.folder)} is missing: copy another stage's policy and "
+                f'replace that stage\'s name with {project.name}, or set "autogen_policy": true.'
+            )
+
+
+def warn_about_logs(project: Project, functions: dict[str, Config]) -> None:
+    """Say which functions may not write a log: Chalice deploys a policy of another stage, too."""
+    for function in functions.values():
+        name, path = full_name(function), policy_of(project, function)
+        stream = f"log-group:/aws/lambda/{name}:log-stream:1"
+        if path and not allows_somewhere(
+            read_json(path, project.folder), "logs:PutLogEvents", stream
+        ):
+            click.echo(
+                f"{relpath(path, project.folder)} does not let {name} write its log: allow "
+                f"logs:PutLogEvents on arn:*:logs:*:*:log-group:/aws/lambda/{name}:*",
+                err=True,
+            )
+
+
+def needs_of(event: Any) -> tuple[str, tuple[str, ...], str]:
+    """Return what an event source is, what its function must be allowed, and on which ARN.
+
+    If only the name is known, the ARN is the end of one.
+    """
+    if isinstance(event, SQSEventConfig):
+        return "queue", QUEUE_ACTIONS, event.queue_arn or str(event.queue)
+    if isinstance(event, KinesisEventConfig):
+        actions = tuple(f"kinesis:{action}" for action in STREAM_ACTIONS)
+        return "stream", actions, f"stream/{event.stream}"
+    if isinstance(event, DynamoDBEventConfig):
+        return "stream", tuple(f"dynamodb:{action}" for action in STREAM_ACTIONS), event.stream_arn
+    return "", (), ""
+
+
+def unreadable_sources(
+    project: Project, app: Chalice, functions: dict[str, Config]
+) -> Iterator[str]:
+    """Yield which functions may not read their queue or stream: Lambda refuses the event source."""
+    for event in app.event_sources:
+        what, actions, arn = needs_of(event)
+        path = policy_of(project, functions[event.name]) if actions else None
+        if not path:
+            continue
+        policy = read_json(path, project.folder)
+        is_allowed = allows if arn.startswith("arn:") else allows_somewhere
+        missing = [action for action in actions if not is_allowed(policy, action, arn)]
+        if missing:
+            service = actions[0].partition(":")[0]
+            resource = arn if arn.startswith("arn:") else f"arn:*:{service}:*:*:{arn}"
+            statement = {"Effect": "Allow", "Action": missing, "Resource": resource}
+            yield (
+                f"{place(project, app.handler_map[event.name])}: "
+                f"{relpath(path, project.folder)} does not let "
+                f"{full_name(functions[event.name])} read its {what}: add {json.dumps(statement)}"
+            )
+
+
+def wrong_names(functions: dict[str, Config]) -> Iterator[str]:
+    """Yield which names of functions, and of the roles that Chalice makes, AWS does not take."""
+    for name, function in functions.items():
+        names = [full_name(function)]
+        if function.manage_iam_role and not function.autogen_policy:
+            names.append(f"{function.app_name}-{function.chalice_stage}-{name}")
+        longest = max(names, key=len)
+        if not re.fullmatch("[A-Za-z0-9_-]*", longest):
+            yield (
+                f"{FILE}: {function.app_name!r} is no app_name for Lambda: use letters, digits, "
+                "hyphens and underscores."
+            )
+        elif len(longest) > NAME_LIMIT:
+            yield (
+                f"{longest} has {len(longest)} characters, and AWS takes {NAME_LIMIT}: choose a "
+                f"shorter app_name in {FILE}, or a shorter name of the function."
+            )
+
+
+def wrong_paths(project: Project, app: Chalice) -> Iterator[str]:
+    """Yield which paths API Gateway does not take."""
+    variables = dict[str, tuple[str, str]]()
+    for path, methods in app.routes.items():
+        start = place(project, next(iter(methods.values())).view_function)
+        above = ""
+        for part in path.strip("/").split("/") if path != "/" else ():
+            if not PATH_PART.fullmatch(part):
+                yield f"{start}: API Gateway does not take {part!r} as a part of a path ({path})."
+            if part.startswith("{"):
+                name, other = variables.setdefault(above, (part, path))
+                if name != part:
+                    yield (
+                        f"{start}: API Gateway takes one name for one part of a path: "
+                        f"{part} in {path} is {name} in {other}."
+                    )
+            above += f"/{part}"
+
+
+def wrong_schedules(project: Project, app: Chalice) -> Iterator[str]:
+    """Yield which schedules EventBridge does not take."""
+    for event in app.event_sources:
+        if isinstance(event, ScheduledEventConfig):
+            expression = event.schedule_expression
+            text = expression if isinstance(expression, str) else expression.to_string()
+            if not SCHEDULE.fullmatch(text):
+                yield (
+                    f"{place(project, app.handler_map[event.name])}: EventBridge does not take "
+                    f"{text!r}: write for example rate(5 minutes) or cron(0 12 * * ? *)."
+                )
