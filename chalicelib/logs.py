@@ -1,20 +1,25 @@
-"""The log: each record is a line of JSON on standard output, on Lambda and on your machine.
+"""The log: each record is a line of JSON on standard output; in a terminal, text for people.
 
 The names of the fields are those of Lambda's own JSON
 (https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html).
 """
 
+from __future__ import annotations
+
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
 from json import JSONEncoder
 from threading import local
 from time import gmtime, perf_counter, strftime
-from typing import Any
 
 from chalice.app import Request
+
+TYPE_CHECKING = False  # as in express.py
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
 
 LOG = logging.getLogger(__name__)
 RECORD_ATTRIBUTES = vars(logging.makeLogRecord({}))  # every record's; others are `extra`
@@ -33,22 +38,42 @@ def configure_logs() -> None:
     if not isinstance(level, int):
         raise ValueError(f"LOG_LEVEL is {name!r}: choose DEBUG, INFO, WARNING, ERROR or CRITICAL.")
     # This replaces Lambda's own handler.
-    logging.basicConfig(level=level, handlers=[JsonLines()], force=True)
+    text = "%(levelname)s %(message)s"
+    logging.basicConfig(level=level, handlers=[JsonLines()], format=text, force=True)
     logging.captureWarnings(True)
-    # At DEBUG, the AWS SDK (botocore) logs signatures and tokens.
-    logging.getLogger("botocore").setLevel(max(level, logging.INFO))
+    # At DEBUG, the AWS SDK logs tokens and your customers' data, and Chalice each step of a deploy.
+    for sdk in map(logging.getLogger, ["boto3", "botocore", "s3transfer", "urllib3", "chalice"]):
+        if level < logging.INFO and not sdk.level:  # nobody has set it
+            sdk.setLevel(logging.INFO)
 
 
 class JsonLines(logging.Handler):
     """Writes records to the current `sys.stdout`: Lambda's runtime client and pytest replace it."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a record; if that fails, the code that logs continues."""
+        """Write a record, unless another handler does; if that fails, the code continues."""
         try:
-            sys.stdout.write(json_line(record) + "\n")
+            if written_elsewhere(record.name):
+                return
+            line = self.format(record) if sys.stdout.isatty() else json_line(record)
+            sys.stdout.write(line + "\n")
             sys.stdout.flush()
         except Exception:
             self.handleError(record)
+
+
+def written_elsewhere(name: str) -> bool:
+    """Tell whether a logger has a handler of its own, as Powertools' has, or the console another.
+
+    Libraries add a NullHandler, which writes nothing.
+    """
+    logger = logging.getLogger(name)
+    while logger.parent:
+        if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
+            return True
+        logger = logger.parent
+    consoles = (sys.stdout, sys.stderr)
+    return any(getattr(handler, "stream", None) in consoles for handler in logger.handlers)
 
 
 def json_line(record: logging.LogRecord) -> str:

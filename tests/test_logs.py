@@ -16,12 +16,13 @@ from chalice.test import Client
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chalicelib.express import ExpressApp
-from chalicelib.logs import configure_logs, log_invocation, thread_state
 from chalicekit.runtime.events import proxy_event
+from chalicelib.express import ExpressApp
+from chalicelib.logs import configure_logs, thread_state
 
 Lines = Callable[[], list[dict[str, Any]]]
 LIBRARY = logging.getLogger("a.library")
+SDK = ["boto3", "botocore", "s3transfer", "urllib3", "chalice"]
 
 
 class Context:
@@ -41,6 +42,8 @@ def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
     handlers, level = root.handlers, root.level
     root.handlers = []
     logging.captureWarnings(False)
+    for name in SDK:
+        monkeypatch.setattr(logging.getLogger(name), "level", logging.NOTSET)
     configure_logs()
     vars(thread_state).clear()
     yield lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
@@ -50,8 +53,7 @@ def lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -
 
 def app_with(view: Callable[[], Any]) -> ExpressApp:
     """Return an app that has one view and logs."""
-    app = ExpressApp("other", configure_logs=False)
-    app.register_middleware(log_invocation)
+    app = ExpressApp("other")
     app.route("/")(view)
     return app
 
@@ -264,15 +266,71 @@ def test_the_level_is_a_setting(
     assert [line["message"] for line in lines()] == logged
 
 
+@pytest.mark.parametrize("name", [*SDK, "botocore.auth", "urllib3.connectionpool"])
 @pytest.mark.parametrize(("level", "logged"), [("DEBUG", ["info"]), ("ERROR", [])])
-def test_botocore_s_secrets_are_not_logged(
-    lines: Lines, monkeypatch: pytest.MonkeyPatch, level: str, logged: list[str]
+def test_secrets_and_data_that_the_sdk_logs_at_debug_are_not_logged(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, level: str, logged: list[str], name: str
 ) -> None:
     monkeypatch.setenv("LOG_LEVEL", level)
     configure_logs()
-    logging.getLogger("botocore.auth").debug("x-amz-security-token")
-    logging.getLogger("botocore.auth").info("info")
+    logging.getLogger(name).debug("x-amz-security-token")
+    logging.getLogger(name).info("info")
     assert [line["message"] for line in lines()] == logged
+
+
+@pytest.mark.parametrize("name", SDK)
+def test_somebody_can_set_the_sdk_s_level(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "DEBUG")
+    monkeypatch.setattr(logging.getLogger(name), "level", logging.DEBUG)
+    configure_logs()
+    logging.getLogger(name).debug("debug")
+    assert [line["message"] for line in lines()] == ["debug"]
+
+
+@pytest.mark.parametrize("name", ["a.library", "a"])
+def test_a_logger_that_has_a_handler_logs_a_line_once(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    shown = io.StringIO()  # as Powertools' Logger has one
+    monkeypatch.setattr(logging.getLogger(name), "handlers", [logging.StreamHandler(shown)])
+    LIBRARY.info("once")
+    logging.getLogger("b.library").info("another")
+    assert shown.getvalue() == "once\n"
+    assert [line["message"] for line in lines()] == ["another"]
+
+
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_another_handler_of_the_console_logs_a_line_once(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    shown = io.StringIO()
+    monkeypatch.setattr(f"sys.{name}", shown)
+    logging.getLogger().addHandler(logging.StreamHandler(shown))  # as structlog's recipe does
+    LIBRARY.info("once")
+    assert shown.getvalue() == "once\n"
+    assert lines() == []
+
+
+def test_a_null_handler_and_a_handler_elsewhere_do_not_silence_the_log(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LIBRARY, "handlers", [logging.NullHandler()])  # as a library's
+    logging.getLogger().addHandler(logging.StreamHandler(io.StringIO()))  # as pytest's
+    LIBRARY.info("a message")
+    assert [line["message"] for line in lines()] == ["a message"]
+
+
+def test_a_terminal_gets_text_for_people(lines: Lines, monkeypatch: pytest.MonkeyPatch) -> None:
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout", terminal)
+    app_with(fail)(proxy_event("/"), Context())
+    error, *traceback, request = terminal.getvalue().splitlines()
+    assert (error, request) == ("ERROR Caught exception for path /", "INFO GET / 500")
+    assert "in fail" in traceback[-4]
+    assert traceback[-2:] == ["ValueError: a secret", "of two lines"]
 
 
 @pytest.mark.parametrize("level", ["VERBOSE", "10", ""])
