@@ -1,20 +1,33 @@
 """Make a Chalice app respond as an Express app does."""
 
-import os
-import sys
-from base64 import b64encode
-from collections.abc import Callable
-from copy import copy
-from decimal import Decimal
-from json import dumps
-from json.encoder import encode_basestring
-from typing import Any
-from urllib.parse import unquote
+from __future__ import annotations
 
-from chalice import Chalice, Response
-from chalice.app import CaseInsensitiveMapping, Request, handle_extra_types
+import os
+import re
+import sys
+from binascii import a2b_base64, b2a_base64
+from contextlib import suppress
+from json import dumps, loads
+from json.encoder import encode_basestring
+
+from chalice import AuthRoute, BadRequestError, Chalice, ChaliceViewError, Response
+from chalice.app import (
+    APIGateway,
+    MultiDict,
+    RestAPIEventHandler,
+    error_response,
+    handle_extra_types,
+)
+from chalice.app import Request as ChaliceRequest
 
 from chalicelib import logs
+
+TYPE_CHECKING = False  # true for type checkers; at run time, typing costs 2 ms of each cold start
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    Headers = dict[str, tuple[str, Any]]  # name and value, by the name in lower case
 
 try:
     # CPython's own SHA-1. hashlib would load OpenSSL, which nothing else needs: 3 ms and 4 MB of
@@ -25,25 +38,24 @@ except ImportError:  # Python may be built without it
 
 
 class ExpressApp(Chalice):
-    """A Chalice app that answers as an Express app does, and logs JSON."""
+    """A Chalice app that accepts requests and responds as an Express app does, and logs JSON."""
 
     current_request: Request  # in a view there is always one; Chalice's own type adds None
 
     def __init__(self, app_name: str, *, configure_logs: bool = True, **options: Any) -> None:
-        """Create the app. The parameters are Chalice's.
+        """Create the app. The parameters are Chalice's; `configure_logs=False` sets up no log.
 
-        `configure_logs=False` leaves the log to you. The middleware stands in
-        `middleware_handlers`, where you can replace it.
+        The middleware is in `middleware_handlers`, where you can replace it.
         """
         super().__init__(app_name, configure_logs=False, **options)
-        if configure_logs:
-            logs.configure_logs()
-            self.register_middleware(logs.log_invocation)
-        self.register_middleware(like_express, "http")
         # For API Gateway. By default it sends bytes only to clients whose Accept header starts with
         # one of a list of types, and a browser's does not: https://docs.aws.amazon.com/apigateway/
         # latest/developerguide/lambda-proxy-binary-media.html
         self.api.binary_types = ["*/*"]
+        if configure_logs:
+            logs.configure_logs()
+            self.register_middleware(logs.log_invocation)
+        self.register_middleware(self.like_express, "http")
 
     def _register_handler(
         self,
@@ -54,97 +66,215 @@ class ExpressApp(Chalice):
         kwargs: Any,
         options: Any = None,
     ) -> None:
-        """Let Lambda start a function of a blueprint from app.py, as it starts the others.
+        """Register a view or another function. Raises TypeError for an `async def`.
 
-        Chalice names the blueprint's own module, which has no log and no middleware.
+        Lambda starts each function from app.py, by a name that nothing else has. Chalice names the
+        function's own module, where something else may have taken its name, and where that of a
+        blueprint has no log and no middleware.
         """
-        if options and handler_type != "route" and "app" in sys.modules:
-            setattr(sys.modules["app"], user_handler.__name__, wrapped_handler)
-            options = {**options, "module_name": "app"}
+        flags = getattr(getattr(user_handler, "__code__", None), "co_flags", 0)
+        if flags & 0x280:  # inspect's CO_COROUTINE and CO_ASYNC_GENERATOR
+            raise TypeError(
+                f"{name} is an `async def`: write `def`, and `asyncio.run(...)` in it for what it "
+                "awaits. (Importing asyncio takes longer than importing all of Chalice.)"
+            )
+        full_name = ((options or {}).get("name_prefix") or "") + name
+        if handler_type == "authorizer":
+            wrapped_handler.func = with_head(wrapped_handler.func)
+            wrapped_handler.name = full_name  # Chalice forgets the prefix
+        if handler_type.startswith("on_ws_") and options:  # Chalice forgets this in a blueprint
+            wrapped_handler = self._wrap_handler(handler_type, name, user_handler)
+        functions = {**self.handler_map}
         super()._register_handler(
-            handler_type, name, user_handler, wrapped_handler, kwargs, options
+            handler_type, name, user_handler, wrapped_handler, {**kwargs}, options
         )
+        if handler_type == "route":
+            self.handler_map.update(functions)  # a view does not replace a function of its name
+        elif "app" in sys.modules:
+            setattr(sys.modules["app"], f"_function_{full_name}", wrapped_handler)
+            registered: list[Any] = [*self.builtin_auth_handlers, *self.event_sources]
+            registered += [*self.pure_lambda_functions, *self.websocket_handlers.values()]
+            for function in registered:
+                if function.name == full_name:
+                    function.handler_string = f"app._function_{full_name}"
 
     def _register_route(self, name: str, user_handler: Any, kwargs: Any, **options: Any) -> None:
-        """Declare HEAD with each GET, and accept any Content-Type if requests have no body.
+        """Declare HEAD with each GET, and accept any Content-Type unless the route names some.
 
-        API Gateway does not derive HEAD from GET. Chalice responds with 415 to a Content-Type that
-        is not in `content_types`; it still does so for POST, PUT and PATCH, and if you set them.
+        API Gateway does not derive HEAD from GET. Chalice accepts only JSON by default.
         """
-        declared = {"methods": ["GET"], **kwargs["kwargs"]}
-        for method in declared["methods"]:
-            settings = {**declared, "methods": [method]}
-            if method not in ("POST", "PUT", "PATCH"):
-                settings.setdefault("content_types", [])
-            super()._register_route(name, user_handler, {**kwargs, "kwargs": settings})
-        for methods in self.routes.values():
-            if "GET" in methods and "HEAD" not in methods:
-                methods["HEAD"] = copy(methods["GET"])
-                methods["HEAD"].method = "HEAD"
+        declared = {"methods": ["GET"], "content_types": [], **kwargs["kwargs"]}
+        super()._register_route(name, user_handler, {**kwargs, "kwargs": {**declared}}, **options)
+        if "GET" in declared["methods"]:
+            head = {**kwargs, "kwargs": {**declared, "methods": ["HEAD"]}}
+            with suppress(ValueError):  # the path has a HEAD of its own
+                super()._register_route(name, user_handler, head, **options)
 
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
         """Respond to an event of API Gateway, whose path parameters are encoded as in the URL.
 
         Bytes of any type are sent as text if they are UTF-8, and in Base64 otherwise.
         """
-        self.api.binary_types = []  # for Chalice, which would require every body to be bytes
-        parameters = event.get("pathParameters") or {}
-        decoded = {name: unquote(value) for name, value in parameters.items()}
-        response = super().__call__({**event, "pathParameters": decoded or None}, context)
+        parameters = event.get("pathParameters") or None
+        if parameters and "%" in "".join(parameters.values()):
+            from urllib.parse import unquote
+
+            parameters = {name: unquote(value) for name, value in parameters.items()}
+        query = event.get("multiValueQueryStringParameters") or {}
+        event = {**event, "pathParameters": parameters, "multiValueQueryStringParameters": query}
+        middleware = self._get_middleware_handlers("http")
+        handler = Handler(self.routes, APIGateway(), self.log, self.debug, middleware)
+        handler.api.binary_types = []  # Chalice requires bytes for those
+        self.lambda_context = context
+        self.current_request = handler.create_request_object(event, context)
+        response: dict[str, Any] = handler(event, context)
         if isinstance(response["body"], bytes):
             try:
                 response["body"] = response["body"].decode()
             except UnicodeDecodeError:
-                response["body"] = b64encode(response["body"]).decode()
+                response["body"] = b2a_base64(response["body"], newline=False).decode()
                 response["isBase64Encoded"] = True
         return response
 
+    def like_express(
+        self, request: Request | None, get_response: Callable[[Any], Response]
+    ) -> Response:
+        """Complete a response as Express's `res.send` does: Content-Type, ETag, 304, JSON.
 
-def like_express(request: Request | None, get_response: Callable[..., Response]) -> Response:
-    """Complete a view's response as Express's `res.send` does: Content-Type, ETag, 304, JSON.
-
-    Chalice middleware (https://aws.github.io/chalice/topics/middleware.html). The headers of a
-    response that has a Content-Type are not changed, nor are those of a 204 or 304, nor an ETag.
-    `request` is None when the function is invoked with an event that is not API Gateway's.
-    """
-    view_response = get_response(request)
-    view_headers = CaseInsensitiveMapping(view_response.headers)
-    body, content_type = body_and_content_type(view_response.body)
-    response = Response(body, {**view_response.headers}, view_response.status_code)
-    if response.status_code in (204, 304):
-        response.body = ""  # there is none (RFC 9110, 6.4.1)
-    elif "content-type" not in view_headers:
-        response.headers["Content-Type"] = content_type
-        tag = view_headers.get("etag")
-        if tag is None:
-            tag = response.headers["ETag"] = entity_tag(body)
-        if request and 200 <= response.status_code < 300 and is_fresh(request, tag):
+        Chalice middleware (https://aws.github.io/chalice/topics/middleware.html). It surrounds
+        yours: what they raise or return is completed too, with the route's CORS headers. `request`
+        is None when the function is invoked with an event that is not API Gateway's.
+        """
+        try:
+            response = get_response(request)
+        except ChaliceViewError as error:
+            response = error_response(str(error), type(error).__name__, error.STATUS_CODE)
+        status, headers = response.status_code, by_name(response.headers)
+        _, given = headers.get("content-type", ("", ""))
+        body, content_type = body_and_content_type(response.body, given)
+        if response.body or status not in (204, 304):
+            headers["content-type"] = ("Content-Type", content_type)
+            if "etag" not in headers:
+                headers["etag"] = ("ETag", entity_tag(body))
+        route = request and self.routes.get(request.path, {}).get(request.method)
+        if route and route.cors:
+            headers = by_name(route.cors.get_access_control_headers()) | headers
+        if request and is_fresh(request, status, headers):
             # Express drops the Content-Type; API Gateway would replace it with application/json.
-            response.body, response.status_code = "", 304
-    if request and request.method == "HEAD" and "AWS_CHALICE_CLI_MODE" in os.environ:
-        # API Gateway drops the body. `chalice local` sends it, and clients would read it as the
-        # next response, so close the connection (RFC 9112, 9.6).
-        response.headers["Connection"] = "close"
-    return response
+            status = 304
+        if status == 204:
+            headers.pop("content-type", None)
+        if status in (204, 205, 304):
+            body = b""  # there is none (RFC 9110, 15.3.5, 15.3.6, 15.4.5)
+        if request and request.method == "HEAD" and "AWS_CHALICE_CLI_MODE" in os.environ:
+            # API Gateway drops the body. `chalice local` sends it, and clients would read it as the
+            # next response, so close the connection (RFC 9112, 9.6).
+            headers["connection"] = ("Connection", "close")
+        return Response(body, dict(headers.values()), status)
 
 
-def body_and_content_type(value: Any) -> tuple[str | bytes, str]:
-    """Return the body and the Content-Type that Express sends for the value of a view."""
+class Request(ChaliceRequest):
+    """A request as Express hands it to a view: the body has any type, the query may be empty."""
+
+    query_params: MultiDict
+
+    @property
+    def raw_body(self) -> bytes:
+        """The body as the client sent it."""
+        body = self._body or b""
+        if self._is_base64_encoded:
+            return a2b_base64(body)
+        return body if isinstance(body, bytes) else body.encode()
+
+    @property
+    def json_body(self) -> Any:
+        """The value of the body if the Content-Type is JSON's (RFC 6839, 3.1), otherwise None.
+
+        Raises BadRequestError, which is sent as 400, if the body is not JSON.
+        """
+        media_type = self.headers.get("content-type", "").split(";")[0].strip().lower()
+        if self._json_body is None and re.fullmatch(r"application/(.+\+)?json", media_type):
+            try:
+                self._json_body = loads(self.raw_body, parse_constant=int)  # which refuses NaN
+            except (ValueError, RecursionError) as error:
+                raise BadRequestError(f"The body is not JSON: {error}") from None
+        return self._json_body
+
+
+class Handler(RestAPIEventHandler):
+    """Chalice's handler of a request, without the steps that `like_express` takes instead."""
+
+    def create_request_object(self, event: Any, context: Any) -> Any:
+        """Return the request, or None for an event that is not API Gateway's."""
+        is_request = event.get("requestContext", {}).get("resourcePath") is not None
+        self.current_request = Request(event, context) if is_request else None
+        return self.current_request
+
+    def _validate_response(self, response: Response) -> None:
+        pass
+
+    def _add_cors_headers(self, response: Response, cors_headers: dict[str, str]) -> None:
+        pass
+
+
+def with_head(authorize: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return an authorizer that allows HEAD where `authorize` allows GET."""
+
+    def authorize_head(request: Any) -> Any:
+        response = authorize(request)
+        for route in getattr(response, "routes", ()):
+            if isinstance(route, AuthRoute) and "GET" in route.methods:
+                route.methods = [*{*route.methods, "HEAD"}]
+        return response
+
+    return authorize_head
+
+
+def by_name(headers: dict[str, Any]) -> Headers:
+    """Return each header under its name in lower case, since names of headers have no case.
+
+    The last one of a name counts, and a number is sent as text, as in Node. Raises ValueError for
+    what Node refuses, such as a line break, which could start another header.
+    """
+    named: Headers = {}
+    for name, value in headers.items():
+        values = value if isinstance(value, list) else [value]
+        texts = [text if isinstance(text, str) else stringify(text, name) for text in values]
+        for text in texts:
+            if not re.fullmatch(r"[!#-'*+.^_`|~\w-]+: [\t -~\x80-\xff]*", f"{name}: {text}", re.A):
+                raise ValueError(f"this is no header: {name!r}: {text!r}")
+        named[name.lower()] = (name, texts if isinstance(value, list) else texts[0])
+    return named
+
+
+def body_and_content_type(value: Any, given: str) -> tuple[bytes, str]:
+    """Return the body and the Content-Type that Express sends for a view's value.
+
+    `given` is the Content-Type that the view has set. A text is sent in UTF-8, and says so.
+    """
+    if isinstance(value, (bytes, bytearray)):
+        is_text = given.startswith("text/") and "charset" not in given
+        return bytes(value), (given or "application/octet-stream") + "; charset=utf-8" * is_text
     if isinstance(value, str):
-        # Half a surrogate pair has no UTF-8. Node sends U+FFFD for it; JSON escapes it.
-        text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        return text, "text/html; charset=utf-8"
-    if isinstance(value, bytes | bytearray):
-        return bytes(value), "application/octet-stream"
-    text = stringify(value).encode(errors="backslashreplace").decode()
-    return text, "application/json; charset=utf-8"
+        given = given or "text/html"
+        try:
+            body = value.encode()
+        except UnicodeEncodeError:  # half a surrogate pair, for which Node sends U+FFFD
+            body = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
+    else:
+        given = given or "application/json"
+        body = stringify(value).encode(errors="backslashreplace")
+    parts = [part.strip() for part in given.split(";")]
+    kept = [part for part in parts if part and not part.lower().startswith("charset=")]
+    return body, "; ".join([*kept, "charset=utf-8"])
 
 
-def stringify(value: Any) -> str:
+def stringify(value: Any, key: object = "the response") -> str:
     """Return `value` as JSON, as JavaScript's `JSON.stringify` writes it (ECMA-262, 25.5.2).
 
-    Unlike there, keys stay in order and integers stay exact. A Decimal is a number, as in Chalice.
-    Raises TypeError for a value that Chalice cannot write either.
+    Unlike there, keys stay in order and integers stay exact. A Decimal is a number, a date is in
+    UTC (also without a time zone, as on Lambda), and `__json__` is what `toJSON` is. Raises
+    TypeError for what JSON does not have; it names the type, and the `key` of the nearest object.
     """
     if isinstance(value, str):
         return encode_basestring(value)
@@ -152,16 +282,33 @@ def stringify(value: Any) -> str:
         return dumps(value)
     if isinstance(value, float):
         return stringify_float(value)
-    if isinstance(value, list | tuple):
-        return f"[{','.join(map(stringify, value))}]"
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join([stringify(item, key) for item in value])}]"
     if isinstance(value, dict):
-        keys = [stringify(key if isinstance(key, str) else stringify(key)) for key in value]
-        return f"{{{','.join(map('{}:{}'.format, keys, map(stringify, value.values())))}}}"
-    return stringify(handle_extra_types(value))
+        names = [
+            name if isinstance(name, str) else stringify(name, name).strip('"') for name in value
+        ]
+        items = map(stringify, value.values(), value)
+        return f"{{{','.join(map('{}:{}'.format, map(encode_basestring, names), items))}}}"
+    if hasattr(value, "__json__"):
+        return stringify(value.__json__(), key)
+    from datetime import date, datetime, timezone
+
+    if isinstance(value, date):
+        time = datetime.fromisoformat(value.isoformat())
+        utc = time.replace(tzinfo=time.tzinfo or timezone.utc).astimezone(timezone.utc)
+        return f'"{utc.isoformat(timespec="milliseconds")[:23]}Z"'
+    try:
+        plain = handle_extra_types(value)
+    except TypeError:
+        raise TypeError(f"{key} is a {type(value).__name__}, which JSON does not have") from None
+    return stringify(plain, key)
 
 
 def stringify_float(value: float) -> str:
     """Return a number as JavaScript writes it (ECMA-262, 6.1.6.1.20), null for NaN and Infinity."""
+    from decimal import Decimal
+
     text = float.__repr__(value)
     number = Decimal(text)
     if not number.is_finite():
@@ -171,28 +318,44 @@ def stringify_float(value: float) -> str:
     return text.replace("e-0", "e-") if value else "0"
 
 
-def entity_tag(body: str | bytes) -> str:
+def entity_tag(body: bytes) -> str:
     """Return the weak entity tag of a body, as Express computes it (RFC 9110, 8.8.3).
 
     It is the length in bytes, in hexadecimal, and 27 characters of the SHA-1 in Base64, so copies
     that clients have cached from the Express app stay valid.
     """
-    data = body.encode() if isinstance(body, str) else body
-    return f'W/"{len(data):x}-{b64encode(sha1(data).digest())[:27].decode()}"'
+    return f'W/"{len(body):x}-{b2a_base64(sha1(body).digest())[:27].decode()}"'
 
 
-def is_fresh(request: Request, tag: str) -> bool:
-    """Tell whether the client's copy has this entity tag, so that 304 is enough (RFC 9110, 13.1.2).
+def is_fresh(request: Request, status: int, headers: Headers) -> bool:
+    """Tell whether the client's copy is still good, so that 304 is enough (RFC 9110, 13.1).
 
-    As in Express, a request with `no-cache` gets a complete response (RFC 9111, 5.2.1.4).
+    As in Express, a request with `no-cache` gets a complete response (RFC 9111, 5.2.1.4), and
+    If-Modified-Since counts only without If-None-Match.
     """
-    if_none_match = request.headers.get("if-none-match")
-    if not if_none_match or request.method not in ("GET", "HEAD"):
+    if request.method not in ("GET", "HEAD") or not (200 <= status < 300 or status == 304):
         return False
     directives = request.headers.get("cache-control", "").split(",")
     if "no-cache" in [directive.strip() for directive in directives]:
         return False
-    candidates = [candidate.strip(" ") for candidate in if_none_match.split(",")]
-    return if_none_match == "*" or any(
-        candidate in (tag, f"W/{tag}") or f"W/{candidate}" == tag for candidate in candidates
-    )
+    _, tag = headers.get("etag", ("", ""))
+    _, modified = headers.get("last-modified", ("", ""))
+    if if_none_match := request.headers.get("if-none-match"):
+        candidates = [candidate.strip(" ") for candidate in if_none_match.split(",")]
+        matches = [c in (tag, f"W/{tag}") or f"W/{c}" == tag for c in candidates]
+        return if_none_match == "*" or (tag != "" and any(matches))
+    if (since := request.headers.get("if-modified-since")) and modified:
+        return seconds(modified) <= seconds(since)
+    return False
+
+
+def seconds(date: str) -> float:
+    """Return a date in seconds since 1970, NaN if it is none; no comparison holds for NaN."""
+    from datetime import datetime, timezone
+    from email.utils import parsedate_to_datetime
+
+    for parse in (parsedate_to_datetime, datetime.fromisoformat):
+        with suppress(ValueError):
+            parsed = parse(date)
+            return parsed.replace(tzinfo=parsed.tzinfo or timezone.utc).timestamp()
+    return float("nan")

@@ -1,50 +1,67 @@
-"""Answers as Express 5.3.0 gives them: what is expected here was recorded from it."""
+"""Responses as Express 5.3.0 sends them: what is expected here was recorded from it."""
 
 import base64
-import datetime
 import json
 import math
 from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import Any
-from urllib.parse import unquote
+from typing import Any, NamedTuple
 
 import pytest
-from chalice import BadRequestError, Blueprint, Chalice, NotFoundError, Response
-from chalice.app import Request
-from chalice.test import Client, HTTPResponse
+from chalice import (
+    AuthResponse,
+    AuthRoute,
+    BadRequestError,
+    CORSConfig,
+    NotFoundError,
+    Response,
+    UnauthorizedError,
+)
+from chalice.app import MultiDict
+from chalice.test import Client
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chalicelib.express import ExpressApp, entity_tag, like_express
 from chalicekit.runtime.events import proxy_event
+from chalicelib.express import ExpressApp
 
 HTML = "text/html; charset=utf-8"
 JSON = "application/json; charset=utf-8"
 BYTES = "application/octet-stream"
 
 
+class Sent(NamedTuple):
+    """What a function gives to API Gateway; the names of the headers in lower case."""
+
+    status: int
+    headers: dict[str, Any]
+    body: bytes
+
+
 def app_with(view: Callable[..., Any], path: str = "/", **declared: Any) -> ExpressApp:
     """Return an app that has one view."""
     app = ExpressApp("other", configure_logs=False)
-    app.register_middleware(like_express, "http")
     app.route(path, **declared)(view)
     return app
 
 
-def current_request(app: Chalice) -> Request:
-    """Return the request that is served."""
-    assert app.current_request
-    return app.current_request
+def send(app: ExpressApp, method: str = "GET", path: str = "/", **fields: Any) -> Sent:
+    """Send an event of API Gateway with these fields; return the response."""
+    fields["headers"] = fields.get("headers", {})
+    response = app(proxy_event(path, method, **fields), None)
+    is_base64 = response.get("isBase64Encoded")
+    body = base64.b64decode(response["body"]) if is_base64 else response["body"].encode()
+    headers = response["headers"] | response["multiValueHeaders"]
+    assert len({name.lower() for name in headers}) == len(headers)
+    return Sent(response["statusCode"], {name.lower(): headers[name] for name in headers}, body)
 
 
-def answer_of(value: Any, method: str = "GET", **headers: str) -> HTTPResponse:
-    """Return the answer of a view that returns `value`, the names of its headers in lower case."""
-    app = app_with(lambda: value, methods=[method])
-    sent = {name.replace("_", "-"): text for name, text in headers.items()}
-    response = Client(app).http.request(method, "/", headers=sent)
-    response.headers = {name.lower(): text for name, text in response.headers.items()}
-    return response
+def sent_for(value: Any, method: str = "GET", **headers: str) -> Sent:
+    """Return what is sent when a view returns `value`."""
+    names = {name: name.replace("_", "-") for name in headers}
+    sent = {names[name]: text for name, text in headers.items()}
+    return send(app_with(lambda: value, methods=[method]), method, headers=sent)
 
 
 @pytest.mark.parametrize(
@@ -52,6 +69,8 @@ def answer_of(value: Any, method: str = "GET", **headers: str) -> HTTPResponse:
     [
         ("a", "a", HTML, 'W/"1-hvfkN/qlp/zhXR3cuerq6jd2Z7g"'),
         ("", "", HTML, 'W/"0-2jmj7l5rSw0yVb/vlWAYkK/YBwk"'),
+        ("é", "é", HTML, 'W/"2-vxW+cXrBsIC08cRWaSgliR/1Bz0"'),
+        ("hello world", "hello world", HTML, 'W/"b-Kq5sNclPz7QV2+lfQIuc6R7oRu0"'),
         ("a\ud800b", "a\ufffdb", HTML, 'W/"5-w2k66mFsiGyTdG3qs9QpIcog8E4"'),
         ({}, "{}", JSON, 'W/"2-vyGp6PvFo4RvsFtPoIWeCReyIC8"'),
         ([], "[]", JSON, 'W/"2-l9Fw4VUO7kr8CvBlt4zaMCqXZ0w"'),
@@ -101,10 +120,51 @@ def answer_of(value: Any, method: str = "GET", **headers: str) -> HTTPResponse:
 def test_a_return_value_is_sent_as_express_sends_it(
     value: Any, body: str | bytes, content_type: str, etag: str
 ) -> None:
-    answer = answer_of(value)
-    assert answer.body == (body if isinstance(body, bytes) else body.encode())
-    assert (answer.status_code, answer.headers["content-type"]) == (200, content_type)
-    assert answer.headers["etag"] == etag
+    expected = body if isinstance(body, bytes) else body.encode()
+    assert sent_for(value) == (200, {"content-type": content_type, "etag": etag}, expected)
+
+
+@pytest.mark.parametrize(
+    ("body", "given", "content_type", "etag"),
+    [
+        (
+            "<a>é</a>",
+            "application/xml",
+            "application/xml; charset=utf-8",
+            "9-ujPmoOt39CjQea8yRfGDBeHRnC4",
+        ),
+        ("a,b", "text/csv", "text/csv; charset=utf-8", "3-XYsSQbBITdIMLP7Kb2kr7PurXRg"),
+        (
+            "x",
+            'multipart/mixed; boundary="A b"',
+            'multipart/mixed; boundary="A b"; charset=utf-8',
+            "1-EfatjsUqKYSrqv18O1FlA3hcIHI",
+        ),
+        ("a", "text/plain;", "text/plain; charset=utf-8", "1-hvfkN/qlp/zhXR3cuerq6jd2Z7g"),
+        ("é", "text/html; Charset=ISO-8859-1", HTML, "2-vxW+cXrBsIC08cRWaSgliR/1Bz0"),
+        (
+            {"title": "é"},
+            "application/problem+json",
+            "application/problem+json; charset=utf-8",
+            "e-bjeg7aA2zt1UqlfEbypFPe+IzEM",
+        ),
+        (b"a,b", "text/csv", "text/csv; charset=utf-8", "3-XYsSQbBITdIMLP7Kb2kr7PurXRg"),
+        (
+            b"\xe9",
+            "text/plain; charset=latin1",
+            "text/plain; charset=latin1",
+            "1-FZnp+kHsaMgCMEkZAnhr7oifW8s",
+        ),
+        (b"a\xff", "application/pdf", "application/pdf", "2-HeGN0YpjqGvIk7P0YWaurhqFW0U"),
+        (b"<svg/>", "image/svg+xml", "image/svg+xml", "6-HDujuBPhCA6XIYRvI6IcCeXD/Sc"),
+    ],
+)
+def test_a_text_says_that_it_is_utf_8_under_any_content_type(
+    body: Any, given: str, content_type: str, etag: str
+) -> None:
+    sent = sent_for(Response(body, {"content-type": given}))
+    assert sent.headers == {"content-type": content_type, "etag": f'W/"{etag}"'}
+    assert sent_for(Response(body, {"content-type": given}), If_None_Match="*").status == 304
 
 
 @pytest.mark.parametrize(
@@ -125,7 +185,30 @@ def test_a_return_value_is_sent_as_express_sends_it(
     ],
 )
 def test_a_number_is_written_as_javascript_writes_it(number: float, text: str) -> None:
-    assert answer_of(number).body.decode() == text
+    assert sent_for(number).body.decode() == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (datetime(2026, 1, 2, tzinfo=timezone.utc), "2026-01-02T00:00:00.000Z"),
+        (datetime(2026, 1, 2, 3, 4, 5, 678999, timezone.utc), "2026-01-02T03:04:05.678Z"),
+        (datetime(2026, 1, 2, tzinfo=timezone(timedelta(hours=9))), "2026-01-01T15:00:00.000Z"),
+        (datetime(2026, 1, 2, 3, 4), "2026-01-02T03:04:00.000Z"),  # as the clock of Lambda, UTC
+        (date(2026, 1, 2), "2026-01-02T00:00:00.000Z"),
+        (date(1, 1, 1), "0001-01-01T00:00:00.000Z"),
+    ],
+)
+def test_a_date_is_written_as_javascript_writes_its_own(value: date, text: str) -> None:
+    assert sent_for({"at": value}).body.decode() == f'{{"at":"{text}"}}'
+    assert sent_for({value: 1}).body.decode() == f'{{"{text}":1}}'
+
+
+class Money:
+    """An object that says what it is in JSON."""
+
+    def __json__(self) -> dict[str, Any]:
+        return {"won": Decimal("1500")}
 
 
 @pytest.mark.parametrize(
@@ -134,86 +217,80 @@ def test_a_number_is_written_as_javascript_writes_it(number: float, text: str) -
         (2**53 + 1, "9007199254740993"),  # JavaScript would round it
         ({"b": 1, "2": 2}, '{"b":1,"2":2}'),  # JavaScript would put "2" first
         ({1: 0, 1e16: 0, None: 0}, '{"1":0,"10000000000000000":0,"null":0}'),
+        ({'"': 0}, r'{"\"":0}'),
         (Decimal("1.10"), "1.1"),
+        ([Money()], '[{"won":1500}]'),
+        (MultiDict({"a": ["b", "c"]}), '{"a":"c"}'),
     ],
 )
 def test_json_keeps_python_values_that_javascript_does_not_have(value: Any, text: str) -> None:
-    assert answer_of(value).body.decode() == text
+    assert sent_for(value).body.decode() == text
 
 
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ({"a": {"tags": {1}}}, "tags is a set, which JSON does not have"),
+        ({"files": [b"a"]}, "files is a bytes, which JSON does not have"),
+        ({3: object()}, "3 is a object, which JSON does not have"),
+        ({1}, "the response is a set, which JSON does not have"),
+        ({"q": MultiDict({"a": [{1}]})}, "a is a set, which JSON does not have"),
+        ([range(2)], "the response is a range, which JSON does not have"),
+        ({b"a": 1}, "b'a' is a bytes, which JSON does not have"),
+    ],
+)
 @pytest.mark.parametrize("headers", [{}, {"Content-Type": "application/json"}])
-def test_a_value_that_json_cannot_hold_is_a_500(headers: dict[str, Any]) -> None:
-    app = app_with(lambda: Response({"day": datetime.date.today()}, headers))
-    assert app(proxy_event("/"), None)["statusCode"] == 500
+def test_what_json_does_not_have_is_a_500_and_the_log_names_it(
+    value: Any, message: str, headers: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert sent_for(Response(value, headers)).status == 500
+    (record,) = caplog.records
+    assert record.exc_info
+    assert str(record.exc_info[1]) == message
 
 
 @pytest.mark.parametrize("status", [201, 400, 404])
 def test_a_response_keeps_its_status(status: int) -> None:
-    answer = answer_of(Response({"a": 1}, status_code=status))
-    assert (answer.status_code, answer.body) == (status, b'{"a":1}')
-    assert answer.headers["content-type"] == JSON
-    assert answer.headers["etag"] == 'W/"7-n4nHQM60bXQYySSnisV5QdXpZSA"'
-
-
-@pytest.mark.parametrize(("error", "status"), [(NotFoundError, 404), (BadRequestError, 400)])
-def test_an_error_has_the_body_that_chalice_gives_it(error: type[Exception], status: int) -> None:
-    def view() -> None:
-        raise error("no such thing")
-
-    answer = Client(app_with(view)).http.get("/")
-    assert (answer.status_code, answer.headers["Content-Type"]) == (status, JSON)
-    assert answer.json_body == {"Code": error.__name__, "Message": "no such thing"}
+    sent = sent_for(Response({"a": 1}, status_code=status))
+    etag = 'W/"7-n4nHQM60bXQYySSnisV5QdXpZSA"'
+    assert sent == (status, {"content-type": JSON, "etag": etag}, b'{"a":1}')
 
 
 @pytest.mark.parametrize(
-    ("body", "content_type", "sent"),
+    ("status", "headers"),
     [
-        ("a,b", "text/csv", b"a,b"),
-        (b"a\xff", "application/pdf", b"a\xff"),
-        ({"title": "é"}, "application/problem+json", '{"title":"é"}'.encode()),
+        (204, {"etag": 'W/"1-EfatjsUqKYSrqv18O1FlA3hcIHI"'}),
+        (205, {"etag": 'W/"1-EfatjsUqKYSrqv18O1FlA3hcIHI"', "content-type": HTML}),
     ],
 )
-def test_a_response_with_its_own_content_type_is_unchanged(
-    body: Any, content_type: str, sent: bytes
+def test_a_status_without_a_body_has_the_tag_of_what_the_view_gave(
+    status: int, headers: dict[str, str]
 ) -> None:
-    answer = answer_of(Response(body, {"content-type": content_type}), If_None_Match="*")
-    assert (answer.status_code, answer.body) == (200, sent)
-    assert dict(answer.headers) == {"content-type": content_type}
+    assert sent_for(Response("x", status_code=status)) == (status, headers, b"")
+    assert sent_for(Response("x", status_code=status), If_None_Match="*").status == 304
 
 
 @pytest.mark.parametrize("status", [204, 304])
-@pytest.mark.parametrize("body", ["", None, "a"])
-def test_a_status_without_a_body_is_unchanged(status: int, body: str | None) -> None:
-    answer = answer_of(Response(body, {"X-A": "b"}, status))
-    assert (answer.status_code, answer.body) == (status, b"")
-    assert dict(answer.headers) == {"x-a": "b"}
+@pytest.mark.parametrize("body", ["", None])
+def test_no_content_and_a_304_of_the_view_get_no_headers(status: int, body: str | None) -> None:
+    assert sent_for(Response(body, {"ETag": '"a"'}, status)) == (status, {"etag": '"a"'}, b"")
+    assert sent_for(Response(body, {"X-A": "b"}, status), If_None_Match='"b"') == (
+        status,
+        {"x-a": "b"},
+        b"",
+    )
 
 
 def test_an_etag_set_by_a_view_is_kept_and_compared() -> None:
     mine = Response("a", {"etag": '"mine"'})
-    assert answer_of(mine).headers["etag"] == '"mine"'
-    assert answer_of(mine, If_None_Match='"mine"').status_code == 304
-    assert answer_of(mine, If_None_Match=entity_tag("a")).status_code == 200
-
-
-def test_a_response_from_another_middleware_is_also_completed() -> None:
-    app = app_with(lambda: "a")
-    app.register_middleware(lambda request, _: Response(request.path, {"ETag": '"its"'}), "http")
-    answer = Client(app).http.get("/")
-    assert (answer.body, answer.headers) == (b"/", {"Content-Type": HTML, "ETag": '"its"'})
-
-
-def test_shared_headers_are_not_changed() -> None:
-    shared: dict[str, Any] = {"Cache-Control": "max-age=60"}
-    assert answer_of(Response("a", shared)).headers["cache-control"] == "max-age=60"
-    assert shared == {"Cache-Control": "max-age=60"}
+    assert sent_for(mine).headers["etag"] == '"mine"'
+    assert sent_for(mine, If_None_Match='"mine"').status == 304
+    assert sent_for(mine, If_None_Match='W/"1-hvfkN/qlp/zhXR3cuerq6jd2Z7g"').status == 200
 
 
 @pytest.mark.parametrize("value", ["a", {"a": 1}, b"\xff"])
 def test_304_has_the_headers_of_the_response_and_no_body(value: Any) -> None:
-    whole, fresh = answer_of(value), answer_of(value, If_None_Match="*")
-    assert (fresh.status_code, fresh.body) == (304, b"")
-    assert dict(fresh.headers) == dict(whole.headers)
+    assert sent_for(value, If_None_Match="*") == sent_for(value)._replace(status=304, body=b"")
 
 
 @pytest.mark.parametrize(
@@ -224,18 +301,20 @@ def test_304_has_the_headers_of_the_response_and_no_body(value: Any) -> None:
         ("GET", 201, 304),
         ("GET", 299, 304),
         ("GET", 300, 300),
+        ("GET", 304, 304),
+        ("GET", 199, 199),
         ("GET", 404, 404),
         ("POST", 200, 200),
     ],
 )
 def test_304_is_only_for_a_successful_get_or_head(method: str, status: int, answered: int) -> None:
-    answer = answer_of(Response("a", status_code=status), method, If_None_Match="*")
-    assert answer.status_code == answered
+    assert sent_for(Response("a", status_code=status), method, If_None_Match="*").status == answered
 
 
 MINE = 'W/"1-aB"'
 
 
+# Recorded from fresh 2.0.0, and the code compared with it on 8,000 random sets of headers.
 @pytest.mark.parametrize(
     ("if_none_match", "cache_control", "status"),
     [
@@ -275,60 +354,238 @@ def test_304_is_for_a_client_that_has_the_entity_tag(
 ) -> None:
     sent = {"If_None_Match": if_none_match, "Cache_Control": cache_control}
     headers = {name: text for name, text in sent.items() if text is not None}
-    assert answer_of(Response("a", {"ETag": MINE}), **headers).status_code == status
+    assert sent_for(Response("a", {"ETag": MINE}), **headers).status == status
 
 
 @pytest.mark.parametrize(
-    ("body", "tag"),
+    ("last_modified", "if_modified_since", "status"),
     [
-        ("", 'W/"0-2jmj7l5rSw0yVb/vlWAYkK/YBwk"'),
-        ("hello world", 'W/"b-Kq5sNclPz7QV2+lfQIuc6R7oRu0"'),
-        ("é", 'W/"2-vxW+cXrBsIC08cRWaSgliR/1Bz0"'),
-        (b"\xff", 'W/"1-heUyceFABvAmWSHQLU1zbNxYCws"'),
+        ("Wed, 01 Jan 2025 00:00:00 GMT", "Wed, 01 Jan 2025 00:00:00 GMT", 304),
+        ("Wed, 01 Jan 2025 00:00:00 GMT", "Wed, 01 Jan 2025 00:00:01 GMT", 304),
+        ("Wed, 01 Jan 2025 00:00:00 GMT", "Tue, 31 Dec 2024 23:59:59 GMT", 200),
+        ("Wed, 01 Jan 2025 00:00:00 GMT", "Wednesday, 01-Jan-25 00:00:00 GMT", 304),
+        ("Wed, 01 Jan 2025 00:00:00 GMT", "Wed Jan  1 00:00:00 2025", 304),
+        ("Wed, 01 Jan 2025 00:00:00 GMT", "Wed, 01 Jan 2025 00:00:00 +0100", 200),
+        ("Wed, 01 Jan 2025 00:00:00 GMT", "2025-01-01", 304),
+        ("Wed, 01 Jan 2025 00:00:00 GMT", "", 200),
+        ("Wed, 01 Jan 2025 00:00:00 GMT", "yesterday", 200),
+        ("Wed, 01 Jan 2025 00:00:00 GMT", "Wed, 32 Jan 2125 00:00:00 GMT", 200),
+        ("yesterday", "yesterday", 200),
+        ("yesterday", "Fri, 01 Jan 2100 00:00:00 GMT", 200),
+        ("", "Fri, 01 Jan 2100 00:00:00 GMT", 200),
+        (None, "Fri, 01 Jan 2100 00:00:00 GMT", 200),
     ],
 )
-def test_an_entity_tag_is_the_length_and_the_hash_of_the_bytes(body: str | bytes, tag: str) -> None:
-    assert entity_tag(body) == tag
+def test_304_is_for_a_client_whose_copy_is_not_older(
+    last_modified: str | None, if_modified_since: str, status: int
+) -> None:
+    headers: dict[str, Any] = {"ETag": MINE}
+    if last_modified is not None:
+        headers["last-modified"] = last_modified
+    response = Response("a", headers)
+    since = {"If_Modified_Since": if_modified_since}
+    assert sent_for(response, **since).status == status
+    # Beside If-None-Match, it does not count.
+    assert sent_for(response, **since, If_None_Match="").status == status
+    assert sent_for(response, **since, If_None_Match='"b"').status == 200
+    assert sent_for(response, **since, If_None_Match=MINE).status == 304
+    assert sent_for(response, **since, Cache_Control="no-cache").status == 200
+
+
+@pytest.mark.parametrize(
+    ("value", "sent"),
+    [(1, "1"), (1.0, "1"), (True, "true"), ([1, "a"], ["1", "a"]), ("a\té", "a\té")],
+)
+@pytest.mark.parametrize("where", ["view", "middleware"])
+def test_a_header_is_sent_as_text(value: Any, sent: Any, where: str) -> None:
+    response = Response("a", {"X-Count": value})
+    app = app_with(lambda: response if where == "view" else "a")
+    if where == "middleware":
+        app.register_middleware(lambda *_: response, "http")
+    assert send(app).headers["x-count"] == sent
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"X-A": "a\r\nX-B: b"},
+        {"X-A": "a\nb"},
+        {"X-A": "a\r"},
+        {"X-A": ["a", "b\nX-B: b"]},
+        {"X-A": "한"},
+        {"X-A": "a\0"},
+        {"X-A": {1}},
+        {"X-A\r\nX-B": "b"},
+        {"X A": "b"},
+        {"": "b"},
+    ],
+)
+@pytest.mark.parametrize("where", ["view", "middleware"])
+def test_what_is_no_header_is_a_500_as_in_node(headers: dict[str, Any], where: str) -> None:
+    app = app_with(lambda: Response("a", headers) if where == "view" else "a")
+    if where == "middleware":
+        app.register_middleware(lambda *_: Response("a", headers), "http")
+    sent = send(app)
+    assert (sent.status, {"x-a", "x-b"} & {*sent.headers}) == (500, set())
+
+
+def test_names_of_headers_have_no_case() -> None:
+    app = app_with(lambda: Response("a", {"content-type": "text/plain", "x-a": "view"}), cors=True)
+
+    @app.middleware("http")
+    def set_headers(request: Any, get_response: Callable[[Any], Response]) -> Response:
+        response = get_response(request)
+        response.headers |= {"Content-TYPE": "text/csv", "X-A": "last", "etag": MINE}
+        response.headers["access-control-allow-origin"] = "https://example.com"
+        return response
+
+    sent = send(app)  # which asserts that no name comes twice
+    assert sent.headers["content-type"] == "text/csv; charset=utf-8"
+    assert (sent.headers["x-a"], sent.headers["etag"]) == ("last", MINE)
+    assert sent.headers["access-control-allow-origin"] == "https://example.com"
+
+
+def test_a_view_s_own_cors_header_comes_before_the_route_s() -> None:
+    view = Response("a", {"access-control-allow-origin": "https://example.com"})
+    sent = send(app_with(lambda: view, cors=True))
+    assert sent.headers["access-control-allow-origin"] == "https://example.com"
+    assert "Authorization" in sent.headers["access-control-allow-headers"]
+
+
+def test_shared_headers_are_not_changed() -> None:
+    shared: dict[str, Any] = {"Cache-Control": "max-age=60"}
+    assert sent_for(Response("a", shared)).headers["cache-control"] == "max-age=60"
+    assert shared == {"Cache-Control": "max-age=60"}
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(NotFoundError, 404), (BadRequestError, 400), (UnauthorizedError, 401)],
+)
+@pytest.mark.parametrize("where", ["view", "middleware"])
+def test_an_error_has_its_status_and_the_cors_headers(
+    error: type[Exception], status: int, where: str
+) -> None:
+    def fail(*_: Any) -> Response:
+        raise error("no such thing")
+
+    cors = CORSConfig(allow_origin="https://example.com")
+    app = app_with(fail if where == "view" else lambda: "a", cors=cors)
+    if where == "middleware":
+        app.register_middleware(fail, "http")
+    sent = send(app)
+    assert (sent.status, sent.headers["content-type"]) == (status, JSON)
+    assert json.loads(sent.body) == {"Code": error.__name__, "Message": "no such thing"}
+    assert sent.headers["access-control-allow-origin"] == "https://example.com"
+    assert sent.headers["etag"]
+
+
+def test_an_exception_of_a_view_is_a_500_with_the_cors_headers() -> None:
+    sent = send(app_with(lambda: 1 / 0, cors=True))
+    assert (sent.status, sent.headers["access-control-allow-origin"]) == (500, "*")
+
+
+def test_304_has_the_cors_headers() -> None:
+    sent = send(app_with(lambda: "a", cors=True), headers={"If-None-Match": "*"})
+    assert (sent.status, sent.headers["access-control-allow-origin"]) == (304, "*")
+
+
+def test_a_response_of_a_middleware_is_also_completed() -> None:
+    app = app_with(lambda: "a", cors=True)
+    app.register_middleware(lambda request, _: Response(request.path, {"ETag": '"its"'}), "http")
+    sent = send(app)
+    assert (sent.body, sent.headers["etag"], sent.headers["content-type"]) == (b"/", '"its"', HTML)
+    assert sent.headers["access-control-allow-origin"] == "*"
+
+
+def test_a_middleware_sees_the_value_of_the_view() -> None:
+    app = app_with(lambda: {"a": 1})
+
+    @app.middleware("http")
+    def add(request: Any, get_response: Callable[[Any], Response]) -> Response:
+        response = get_response(request)
+        response.body["b"] = 2
+        return response
+
+    assert send(app).body == b'{"a":1,"b":2}'
+
+
+def test_the_middleware_can_be_replaced() -> None:
+    app = app_with(lambda: b"a")
+    assert app.middleware_handlers == [(app.like_express, "http")]
+    app.middleware_handlers.clear()
+    assert send(app) == (200, {}, b"a")
+
+
+def test_the_log_comes_first_and_can_be_left_out() -> None:
+    names = [function.__name__ for function, _ in ExpressApp("other").middleware_handlers]
+    assert names == ["log_invocation", "like_express"]
 
 
 def test_head_comes_with_get() -> None:
-    app = app_with(lambda: "a", name="index")
-    declared = [(entry.method, entry.view_name) for entry in app.routes["/"].values()]
-    assert declared == [("GET", "index"), ("HEAD", "index")]
-    with Client(app) as client:
-        get, head = client.http.get("/"), client.http.head("/")
-    assert (head.status_code, head.headers) == (200, get.headers)
-    assert head.body == get.body  # API Gateway counts and drops it
+    app = app_with(lambda: "a", name="index", api_key_required=True, cors=True)
+    get, head = app.routes["/"].values()
+    assert (get.method, head.method, head.view_name) == ("GET", "HEAD", "index")
+    assert vars(head) | {"method": "GET"} == vars(get)
+    assert send(app, "HEAD") == send(app)  # API Gateway counts the body and drops it
 
 
 def test_chalice_local_closes_the_connection_after_head(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")
-    assert answer_of("a", "HEAD").headers["connection"] == "close"
-    assert "connection" not in answer_of("a").headers
+    assert sent_for("a", "HEAD").headers["connection"] == "close"
+    assert "connection" not in sent_for("a").headers
 
 
 def test_a_head_route_of_your_own_comes_before_its_get() -> None:
     app = ExpressApp("other", configure_logs=False)
     app.route("/", methods=["HEAD"])(lambda: Response("", {"X-Head": "1"}))
     app.route("/")(lambda: "a")
-    assert Client(app).http.head("/").headers == {"X-Head": "1"}
+    assert send(app, "HEAD").headers["x-head"] == "1"
 
 
-def test_a_blueprint_route_behaves_like_any_route() -> None:
-    blueprint = Blueprint("other")
-    blueprint.route("/a")(lambda: "a")
-    app = app_with(lambda: "root")
-    app.register_blueprint(blueprint, url_prefix="/more")
-    assert Client(app).http.head("/more/a", headers={"Content-Type": "text/plain"}).body == b"a"
+@pytest.mark.parametrize(
+    ("methods", "allowed"), [(["GET"], {"GET", "HEAD"}), (["POST"], {"POST"}), (["HEAD"], {"HEAD"})]
+)
+def test_an_authorizer_that_lets_get_in_lets_head_in(methods: list[str], allowed: set[str]) -> None:
+    app = app_with(lambda: "a")
+    route = AuthRoute("/a", methods)
+    everywhere = app.authorizer(name="auth")(lambda request: AuthResponse(["/b", route], "me"))
+    event = {
+        "type": "TOKEN",
+        "authorizationToken": "t",
+        "methodArn": "arn:aws:execute-api:us-east-1:123456789012:api/dev/GET/a",
+    }
+    for _ in range(2):
+        (statement,) = everywhere(event, None)["policyDocument"]["Statement"]
+        any_method, *arns = statement["Resource"]
+        assert any_method.endswith("/*/b")
+        assert sorted(arn.split("/")[2] for arn in arns) == sorted(allowed)
 
 
-def test_a_route_takes_both_get_and_json() -> None:
-    app = app_with(lambda: current_request(app).json_body, methods=["GET", "POST"])
-    with Client(app) as client:
-        headers = {"Content-Type": "application/json"}
-        assert client.http.post("/", headers=headers, body=b'{"a":1}').json_body == {"a": 1}
-        assert client.http.get("/", headers={"Content-Type": "text/plain"}).status_code == 200
-        assert client.http.head("/").status_code == 200
+@pytest.mark.parametrize("value", [None, "nonsense", {"principalId": "me"}])
+def test_an_authorizer_may_return_anything_else(value: Any) -> None:
+    authorizer = app_with(lambda: "a").authorizer(name="auth")(lambda request: value)
+    assert authorizer({"type": "", "authorizationToken": "", "methodArn": ""}, None) == value
+
+
+def test_an_async_view_is_refused_when_it_is_declared() -> None:
+    async def view() -> str:
+        return "a"
+
+    async def function(event: Any) -> Any:
+        yield event
+
+    app = ExpressApp("other", configure_logs=False)
+    with pytest.raises(TypeError, match=r"^view is an `async def`: write `def`, and `asyncio\.run"):
+        app.route("/")(view)
+    with pytest.raises(TypeError, match=r"^function is an `async def`"):
+        app.schedule("rate(1 hour)")(function)
+    assert not app.routes
+
+
+def test_a_view_may_be_any_callable() -> None:
+    view = Decimal(5).__int__
+    assert send(app_with(view)).body == b"5"
 
 
 @pytest.mark.parametrize(
@@ -337,22 +594,88 @@ def test_a_route_takes_both_get_and_json() -> None:
         ({}, 200),
         ({"content_types": ["text/csv"]}, 415),
         ({"methods": ["DELETE"]}, 200),
-        ({"methods": ["POST"]}, 415),
-        ({"methods": ["PUT"]}, 415),
-        ({"methods": ["PATCH"]}, 415),
+        ({"methods": ["POST"]}, 200),
+        ({"methods": ["PUT"]}, 200),
+        ({"methods": ["POST"], "content_types": ["application/json"]}, 415),
         ({"methods": ["POST"], "content_types": ["text/plain"]}, 200),
     ],
 )
-def test_a_content_type_matters_only_to_a_body(declared: dict[str, Any], status: int) -> None:
-    app = app_with(lambda: "a", **declared)
+def test_a_body_of_any_type_reaches_the_view_unless_the_route_names_some(
+    declared: dict[str, Any], status: int
+) -> None:
+    app = app_with(lambda: app.current_request.raw_body, **declared)
     (method, *_) = declared.get("methods", ["GET"])
-    answer = Client(app).http.request(method, "/", headers={"Content-Type": "text/plain"})
-    assert answer.status_code == status
+    sent = send(app, method, headers={"Content-Type": "text/plain"}, body="a=1&b=2")
+    assert (sent.status, sent.body == b"a=1&b=2") == (status, status == 200)
+    if method == "GET":
+        assert send(app, "HEAD", headers={"Content-Type": "text/plain"}).status == status
 
 
-def test_304_has_the_cors_headers() -> None:
-    answer = Client(app_with(lambda: "a", cors=True)).http.get("/", headers={"If-None-Match": "*"})
-    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (304, "*")
+@pytest.mark.parametrize(
+    ("body", "is_base64", "raw"),
+    [
+        ("é", False, "é".encode()),
+        (b"\xff", False, b"\xff"),
+        ("/w==", True, b"\xff"),
+        (None, False, b""),
+        (None, True, b""),
+    ],
+)
+def test_the_raw_body_is_bytes(body: Any, is_base64: bool, raw: bytes) -> None:
+    app = app_with(lambda: app.current_request.raw_body, methods=["POST"])
+    assert send(app, "POST", body=body, isBase64Encoded=is_base64).body == raw
+
+
+@pytest.mark.parametrize(
+    ("content_type", "value"),
+    [
+        ("application/json", {"a": 1}),
+        ("Application/JSON; charset=UTF-8", {"a": 1}),
+        ("application/json ;charset=utf-8", {"a": 1}),
+        ("application/vnd.api+json", {"a": 1}),
+        ("application/jsonp", None),
+        ("application/json+x", None),
+        ("text/plain", None),
+        ("text/json", None),
+        ("", None),
+    ],
+)
+def test_a_json_body_has_a_value(content_type: str, value: Any) -> None:
+    app = app_with(lambda: [app.current_request.json_body], methods=["POST"])
+    sent = send(app, "POST", headers={"content-type": content_type}, body='{"a":1}')
+    assert json.loads(sent.body) == [value]
+
+
+def test_a_json_body_is_read_once() -> None:
+    def view() -> Any:
+        app.current_request.json_body.append(2)
+        return app.current_request.json_body
+
+    app = app_with(view, methods=["POST"])
+    sent = send(app, "POST", headers={"content-type": "application/json"}, body="[1]")
+    assert sent.body == b"[1,2]"
+
+
+@pytest.mark.parametrize(
+    "body", ["", '{"a"', "NaN", "[Infinity]", "[" * 100_000, b"\xff", "1" * 9_999]
+)
+def test_a_body_that_is_not_json_is_a_400(body: Any) -> None:
+    app = app_with(lambda: app.current_request.json_body, methods=["POST"])
+    sent = send(app, "POST", headers={"content-type": "application/json"}, body=body)
+    assert sent.status == 400
+    assert json.loads(sent.body)["Message"].startswith("The body is not JSON: ")
+
+
+@pytest.mark.parametrize(
+    ("query", "values"), [(None, ["", []]), ({"q": ["a", "b"]}, ["b", ["a", "b"]])]
+)
+def test_a_query_may_be_empty(query: Any, values: Any) -> None:
+    def view() -> Any:
+        query = app.current_request.query_params
+        return [query.get("q", ""), query.getlist("q") if query else []]
+
+    app = app_with(view)
+    assert json.loads(send(app, multiValueQueryStringParameters=query).body) == values
 
 
 @pytest.mark.parametrize(
@@ -367,17 +690,17 @@ def test_304_has_the_cors_headers() -> None:
     ],
 )
 def test_a_path_parameter_is_decoded_once(encoded: str, decoded: str) -> None:
-    app = app_with(lambda name: [name, current_request(app).uri_params], "/hello/{name}")
-    expected = [decoded, {"name": decoded}]
-    assert Client(app).http.get(f"/hello/{encoded}").json_body == expected
-    event = proxy_event("/hello/{name}", pathParameters={"name": encoded})
-    assert json.loads(app(event, None)["body"]) == expected
-    assert event["pathParameters"] == {"name": encoded}
+    app = app_with(lambda name: [name, app.current_request.uri_params], "/hello/{name}")
+    parameters = {"name": encoded}
+    sent = send(app, path="/hello/{name}", pathParameters=parameters)
+    assert json.loads(sent.body) == [decoded, {"name": decoded}]
+    assert parameters == {"name": encoded}
 
 
-def test_a_route_without_parameters_has_none() -> None:
-    app = app_with(lambda: current_request(app).uri_params)
-    assert Client(app).http.get("/").body == b"null"
+@pytest.mark.parametrize("parameters", [None, {}])
+def test_a_route_without_parameters_has_none(parameters: Any) -> None:
+    app = app_with(lambda: app.current_request.uri_params)
+    assert send(app, pathParameters=parameters).body == b"null"
 
 
 @pytest.mark.parametrize(
@@ -395,46 +718,41 @@ def test_text_is_sent_unchanged_and_other_bytes_in_base64(
     body: Any, content_type: str, sent: tuple[str, bool], headers: dict[str, str] | None
 ) -> None:
     app = app_with(lambda: Response(body, {"Content-Type": content_type}))
-    answer = app(proxy_event("/", headers=headers), None)
-    assert answer["statusCode"] == 200
-    assert (answer["body"], answer.get("isBase64Encoded", False)) == sent
+    response = app(proxy_event("/", headers=headers), None)
+    assert response["statusCode"] == 200
+    assert (response["body"], response.get("isBase64Encoded", False)) == sent
 
 
 def test_api_gateway_decodes_base64_for_every_client() -> None:
-    binary_types = ExpressApp("other", configure_logs=False).api.binary_types
-    assert binary_types == ["*/*"]
+    app = app_with(lambda: "a")
+    send(app)
+    assert app.api.binary_types == ["*/*"]
 
 
-def test_a_middleware_outside_of_like_express_may_answer_anything() -> None:
-    app = ExpressApp("other", configure_logs=False)
-    app.route("/")(lambda: "a")
-    app.register_middleware(lambda *_: Response("text", {"Content-Type": "text/plain"}), "http")
-    app.register_middleware(like_express, "http")
-    assert Client(app).http.get("/").body == b"text"
+def test_a_lambda_context_reaches_the_view() -> None:
+    app = app_with(lambda: [app.lambda_context, app.current_request.lambda_context])
+    assert json.loads(app(proxy_event("/"), "context")["body"]) == ["context", "context"]
 
 
 @given(st.binary(max_size=20))
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None, database=None)
 def test_bytes_reach_the_client(body: bytes) -> None:
-    answer = app_with(lambda: body)(proxy_event("/"), None)
-    is_base64 = answer.get("isBase64Encoded", False)
-    sent = base64.b64decode(answer["body"]) if is_base64 else answer["body"].encode()
-    assert sent == body
+    assert sent_for(body).body == body
 
 
 anything = st.text(max_size=40)
-header_names = anything | st.sampled_from(["If-None-Match", "Cache-Control", "Accept", "Range"])
+request_headers = st.sampled_from(["If-None-Match", "If-Modified-Since", "Cache-Control", "Accept"])
 
 
 @given(
     method=st.sampled_from(["GET", "HEAD"]),
     name=anything,
-    headers=st.none() | st.dictionaries(header_names, anything),
+    headers=st.none() | st.dictionaries(anything | request_headers, anything),
     query=st.none() | st.dictionaries(anything, st.lists(anything, min_size=1)),
     body=st.none() | anything,
     is_base64=st.booleans(),
 )
-@settings(max_examples=30)
+@settings(max_examples=30, deadline=None, database=None)
 def test_any_request_gets_a_well_formed_response(
     method: str,
     name: str,
@@ -444,7 +762,8 @@ def test_any_request_gets_a_well_formed_response(
     is_base64: bool,
 ) -> None:
     """The shape is AWS's: docs.aws.amazon.com, "Lambda proxy integrations in API Gateway"."""
-    app = app_with(lambda name: {"name": name}, "/hello/{name}")
+    x_a: Any = 1
+    app = app_with(lambda name: Response({"name": name}, {"X-A": x_a}), "/hello/{name}")
     event = proxy_event(
         "/hello/{name}",
         method,
@@ -454,26 +773,29 @@ def test_any_request_gets_a_well_formed_response(
         body=body,
         isBase64Encoded=is_base64,
     )
-    answer = app(event, None)
-    assert answer["statusCode"] in (200, 304)
-    assert answer["body"] in (
-        "",
-        json.dumps({"name": unquote(name)}, separators=(",", ":"), ensure_ascii=False),
-    )
-    assert all(isinstance(text, str) for pair in answer["headers"].items() for text in pair)
-    assert set(answer) == {"statusCode", "headers", "multiValueHeaders", "body"}
-    assert json.loads(json.dumps(answer)) == answer
+    response = app(event, None)
+    assert response["statusCode"] in (200, 304)
+    assert all(isinstance(text, str) for pair in response["headers"].items() for text in pair)
+    assert set(response) == {"statusCode", "headers", "multiValueHeaders", "body"}
+    assert json.loads(json.dumps(response)) == response
 
 
 @pytest.mark.parametrize("payload", [{}, {"requestContext": {}}])
 def test_an_event_from_elsewhere_also_gets_a_response(payload: dict[str, Any]) -> None:
-    answer = app_with(lambda: "a")(payload, None)
-    assert answer["statusCode"] == 500
-    assert json.loads(answer["body"])["Message"] == "Unknown request."
+    response = app_with(lambda: "a")(payload, None)
+    assert response["statusCode"] == 500
+    assert json.loads(response["body"])["Message"] == "Unknown request."
 
 
 def test_a_middleware_can_answer_an_event_from_elsewhere() -> None:
     app = app_with(lambda: "a")
     app.register_middleware(lambda *_: Response("kept warm"), "http")
-    answer = app({}, None)
-    assert (answer["statusCode"], answer["body"]) == (200, "kept warm")
+    response = app({}, None)
+    assert (response["statusCode"], response["body"]) == (200, "kept warm")
+
+
+def test_chalice_s_test_client_works() -> None:
+    app = app_with(lambda name: {"name": name}, "/hello/{name}")
+    with Client(app) as client:
+        response = client.http.get("/hello/a%20b", headers={"X-A": "b"})
+    assert (response.status_code, response.json_body) == (200, {"name": "a b"})
