@@ -20,7 +20,13 @@ def read(path: str) -> str:
 
 
 PAGES = ["README.md", "README.ko.md", "CONTRIBUTING.md", "docs/deploying.md", "docs/growing.md"]
-PAGES += ["docs/inside.md", "docs/production.md", "docs/operating.md", "docs/scale-and-cost.md", "benchmarks/results.md"]
+PAGES += [
+    "docs/inside.md",
+    "docs/production.md",
+    "docs/operating.md",
+    "docs/scale-and-cost.md",
+    "benchmarks/results.md",
+]
 RESULTS = report.Results(json.loads(read("benchmarks/results.json")))
 
 
