@@ -7,7 +7,6 @@ package, the resources that AWS has, and a place for its record.
 import json
 import os
 import sys
-import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -39,7 +38,6 @@ from chalice.deploy.swagger import (
     TerraformSwaggerGenerator,
 )
 from chalice.deploy.sweeper import ResourceSweeper
-from chalice.deploy.validate import validate_feature_flags
 from chalice.package import (
     AppPackager,
     CompositePostProcessor,
@@ -58,34 +56,10 @@ from chalice.policy import AppPolicyGenerator
 from chalice.utils import UI, OSUtils
 
 from chalicekit.build import Build
-from chalicekit.errors import Refusal
+from chalicekit.load import load_app
 from chalicekit.merge import FragmentMerger
 
 OS = OSUtils()
-
-
-def load_app(folder: Path, packages: Path) -> Chalice:
-    """Import the app in `folder`, and return it.
-
-    `packages` has the app's requirements. They and `vendor/` come after the kit's own packages, so
-    that the app's versions never replace them. Raises Refusal if the app cannot be imported.
-    """
-    os.environ["AWS_CHALICE_CLI_MODE"] = "true"  # as `chalice` does, for apps that ask
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("app", "chalicelib")]:
-        del sys.modules[name]  # of another project
-    sys.path[:] = [str(folder), *sys.path, str(packages), str(folder / "vendor")]
-    try:
-        app = __import__("app").app
-        validate_feature_flags(app)
-    except (Exception, SystemExit) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if Path(frame.filename).is_relative_to(folder)]
-        places = [f"{Path(own.filename).relative_to(folder)}, line {own.lineno}: " for own in own]
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise Refusal(f"The app cannot be imported: {''.join(places)}{reason}") from error
-    if not isinstance(app, Chalice):
-        raise Refusal("The app cannot be imported: `app` in app.py is not a Chalice app.")
-    return app
 
 
 @contextmanager

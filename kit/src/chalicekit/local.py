@@ -1,60 +1,245 @@
-"""`make run`: serve the app on this machine, and restart the server when the code changes.
+"""`local`: serve the app on this machine, and restart the server when the code changes.
 
-The server is `chalice local`. Chalice's own reloader reads every file under the project each second
-and restarts for any of them, test caches included, so this module watches only the code.
+Chalice's own reloader reads every file under the project each second and restarts for any of them,
+test caches included, so this module watches only the code.
 """
 
+import json
+import logging
 import os
+import signal
+import socket
 import subprocess
 import sys
-from contextlib import suppress
+import termios
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any, TextIO, cast
 
-from chalice.constants import DEFAULT_STAGE_NAME
+from chalice import Chalice
+from chalice.app import ChaliceAuthorizer
+from chalice.deploy.validate import validate_routes
 from watchfiles import Change, DefaultFilter, watch
 
+from chalicekit.emulator.on_demand import client_environment
+from chalicekit.errors import Refusal
+from chalicekit.gateway import create_server
 from chalicekit.lifetime import end_with_parent
+from chalicekit.load import load_app, places
 from chalicekit.ports import usable_port
-from chalicekit.settings import settings
+from chalicekit.pretty import PrettyStream
+from chalicekit.project import DEFAULT_EMULATOR_PORT, Project
 
+# Without the current folder, from which `-c` imports
+SERVER = """
+import sys
+sys.path = [path for path in sys.path if path]
+from chalicekit.local import main
+main()
+"""
 FOLDERS = ("chalicelib", "vendor")
+KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE")
+# Clients of AWS find no credentials with these.
+NO_ACCOUNT = {
+    "AWS_CONFIG_FILE": os.devnull,
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "BOTO_CONFIG": os.devnull,
+}
+NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")
 
 
-def is_code(change: Change, path: str) -> bool:
-    """Tell whether a change can affect the app: it is in one of the app's folders, not a cache."""
-    inside = Path(path).relative_to(Path.cwd())
-    if inside.parts[0] not in (*FOLDERS, ".chalice") and inside.suffix != ".py":
-        return False
-    return DefaultFilter()(change, str(inside))
+def run(project: Project, host: str, port: str, autoreload: bool) -> None:
+    """Serve a project's stage until Ctrl-C; `autoreload` restarts the server after each change.
 
+    `port` is what the user typed; 0 is any free port. Raises Refusal.
+    """
+    number = 0 if port == "0" else usable_port(port, "PORT" if project.make else "--port", host)
+    project.config  # noqa: B018 - it raises Refusal for a stage that is not there
+    if project.emulator:
+        from chalicekit.resources import ensure
 
-def folders() -> list[Path]:
-    """Return the folders that hold code now; call it again to find new ones."""
-    inner = [folder for name in FOLDERS for folder in Path(name).glob("**/") if folder.is_dir()]
-    return [Path(), Path(".chalice"), *inner]
-
-
-def main(port: str, stage: str = DEFAULT_STAGE_NAME) -> None:
-    """Serve a stage on 127.0.0.1 at `port` until Ctrl-C."""
-    settings(stage)
-    command = [sys.executable, "-m", "tools.serve", str(usable_port(port, "PORT")), stage]
-    # Python cannot tell two versions of a file apart that have the same length and second, and
-    # would serve the bytecode of the first.
-    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
-    while True:
-        # In a session of its own, the server does not get Ctrl-C: this process ends it.
-        server = subprocess.Popen(command, env=environment, start_new_session=True)
-        try:
-            next(watch(*folders(), watch_filter=is_code, recursive=False))
-        finally:
-            server.terminate()
-            try:
-                server.wait(timeout=2)
-            except subprocess.TimeoutExpired:
-                server.kill()
-
-
-if __name__ == "__main__":
-    end_with_parent()
+        ensure(project)
     with suppress(KeyboardInterrupt):
-        main(*sys.argv[1:])
+        if autoreload:
+            supervise(project, host, number or free_port(host))
+        else:
+            serve(project, host, number)
+
+
+def free_port(host: str) -> int:
+    """Return a port that nothing listens on."""
+    with socket.create_server((host, 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def supervise(project: Project, host: str, port: int) -> None:
+    """Run the server in a process of its own, and start it again after each change of the code."""
+    folder = project.folder
+    arguments = [str(folder), project.stage, project.emulator, project.profile, project.make]
+    given = json.dumps([os.getpid(), host, port, *arguments])
+    # Python cannot tell two versions of a file apart that have the same length and second, and
+    # would serve the bytecode of the first: -B writes none.
+    command = [sys.executable, "-B", "-c", SERVER, given]
+    while True:
+        with started(command):
+            next(watch(*folders(folder), watch_filter=partial(is_code, folder), recursive=False))
+
+
+@contextmanager
+def started(command: list[str]) -> Iterator[None]:
+    """Run a program in this terminal's foreground, so that a debugger in it can read from there.
+
+    Ctrl-C does not reach it: this process ends it.
+    """
+    in_terminal = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+    terminal = termios.tcgetattr(0) if in_terminal else None
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the program inherits it
+    process = subprocess.Popen(command)
+    try:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        yield
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=2)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        if terminal:  # a debugger changes how it shows what is typed
+            termios.tcsetattr(0, termios.TCSANOW, terminal)
+
+
+def is_code(project: Path, change: Change, path: str) -> bool:
+    """Tell whether a change can affect the app: its code, its settings or its requirements."""
+    inside = Path(path).relative_to(project)
+    return (
+        inside.parts[0] in FOLDERS
+        or inside == Path(".chalice", "config.json")
+        or inside.suffix == ".py"
+        or inside.name.startswith("requirements")
+    ) and DefaultFilter()(change, str(inside))
+
+
+def folders(project: Path) -> list[Path]:
+    """Return the folders that hold code now; call it again to find new ones."""
+    inner = [path for name in FOLDERS for path in (project / name).glob("**/") if path.is_dir()]
+    return [project, project / ".chalice", *inner]
+
+
+def serve(project: Project, host: str, port: int) -> None:
+    """Serve the app in this process; raises Refusal if it cannot be imported."""
+    from chalicekit.build import requirements
+
+    packages = requirements.install(project.folder, project.folder / "build" / "requirements", None)
+    advice = advice_by_error(project)
+    environment = environment_of(project)
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(project.folder)
+    if sys.stdout.isatty():
+        sys.stdout = cast(TextIO, PrettyStream(sys.stdout))
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")  # as Chalice
+    advise_in_log(project.folder, advice)
+    try:
+        app = load_app(project.folder, packages)
+        validate_routes(app.routes)
+        server = create_server(app, project.config, host, port)
+    except Refusal as refusal:
+        if line := advice_for(refusal.__cause__, advice):
+            raise Refusal(f"{refusal}. {line}") from refusal
+        raise
+    except (OSError, ValueError) as error:
+        raise Refusal(f"The app cannot be served: {error}") from error
+    if names := ", ".join(open_routes(app)):
+        print(f"Everyone may call {names} here. On AWS, Cognito, IAM or an API key decides.")
+    print(f"Serving on http://{host}:{server.server_port}", flush=True)
+    with server:
+        server.serve_forever()
+
+
+def environment_of(project: Project) -> dict[str, str]:
+    """Return the variables that the app gets: this machine's, Lambda's region, and its stage's.
+
+    The machine's AWS configuration applies only if the user names a profile.
+    """
+    environment = dict(os.environ)
+    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
+    if project.profile and not project.emulator:
+        environment = {name: value for name, value in environment.items() if name not in KEYS}
+        environment["AWS_PROFILE"] = project.profile
+    else:
+        own = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
+        regions = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
+        aws = client_environment(project.emulator) if project.emulator else NO_ACCOUNT
+        environment = own | regions | aws
+        environment["AWS_REGION"] = environment["AWS_DEFAULT_REGION"]  # as on Lambda
+    variables = project.config.scope(project.stage, "api_handler").environment_variables
+    return environment | {name: str(value) for name, value in variables.items()}
+
+
+def open_routes(app: Chalice) -> list[str]:
+    """Return the paths whose authorizer or API key is not checked on this machine."""
+    return [
+        path
+        for path, methods in app.routes.items()
+        if any(
+            view.api_key_required
+            or (view.authorizer and not isinstance(view.authorizer, ChaliceAuthorizer))
+            for view in methods.values()
+        )
+    ]
+
+
+def advice_by_error(project: Project) -> dict[str, str]:
+    """Return what to do about errors of the AWS SDK, by their names."""
+    if project.emulator:
+        advice = f"{project.emulator} does not respond: is `{project.command('emulator')}` running?"
+        return {"EndpointConnectionError": advice}
+    if project.profile:
+        return {}
+    command, profile = ("run", "PROFILE=") if project.make else ("local", "--profile ")
+    emulated = replace(project, emulator=f"http://127.0.0.1:{DEFAULT_EMULATOR_PORT}")
+    advice = (
+        f"The app calls AWS, and has no account here: run `{emulated.command(command)}` for an "
+        f"emulated one, or add {profile}NAME for yours."
+    )
+    return dict.fromkeys(NO_CREDENTIALS, advice)
+
+
+def advice_for(error: BaseException | None, advice: Mapping[str, str]) -> str | None:
+    """Return the advice for an error or for what it was raised for, or None."""
+    while error and type(error).__name__ not in advice:
+        error = error.__cause__ or error.__context__
+    return advice[type(error).__name__] if error else None
+
+
+def advise_in_log(folder: Path, advice: Mapping[str, str]) -> None:
+    """Let the app log one line with its place and the advice for an error, if there is some."""
+    create_record = logging.getLogRecordFactory()
+
+    def create_record_or_advise(*arguments: Any, **options: Any) -> logging.LogRecord:
+        record = create_record(*arguments, **options)
+        error = record.exc_info and record.exc_info[1]
+        if error and (line := advice_for(error, advice)):
+            record.msg = ": ".join([*places(error, folder)[-1:], line])
+            record.args, record.exc_info = (), None
+        return record
+
+    logging.setLogRecordFactory(create_record_or_advise)
+
+
+def main() -> None:
+    """Be the process that `supervise` starts."""
+    parent, host, port, folder, *rest = json.loads(sys.argv[1])
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # for the abrupt end
+    end_with_parent(parent)
+    # At once, as Lambda ends: a thread of the app may wait for input in a debugger.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+    try:
+        serve(Project(Path(folder), *rest), host, port)
+    except Refusal as refusal:
+        sys.exit(f"{str(refusal).rstrip('.')}. This waits for a change.")

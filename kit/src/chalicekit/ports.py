@@ -1,27 +1,37 @@
-"""The check of a server's port before the server starts."""
+"""The check of a server's address before the server starts."""
 
+import errno
 import socket
-import sys
+
+from chalicekit.errors import Refusal
 
 
-def usable_port(text: str, variable: str) -> int:
-    """Return the port that `text` names, which is free on 127.0.0.1.
+def usable_port(text: str, option: str, host: str = "127.0.0.1") -> int:
+    """Return the port that `text` names, which is free on `host`.
 
-    Exits with one line if it is not usable. The line names `variable`, which sets the port.
+    Raises Refusal if it is not usable. Its line names `option`, such as `PORT` or `--port`, which
+    sets the port.
     """
     if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        sys.exit(f"{variable}={text} is not a port: choose a number from 1 to 65535.")
+        raise Refusal(f"{option}={text} is not a port: choose a number from 1 to 65535.")
     port = int(text)
     with socket.socket() as probe:
         # Servers set this option too. With it, a port that was closed a moment ago is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("127.0.0.1", port))
-        except PermissionError:
-            sys.exit(
-                f"Port {port} is reserved for root: choose another, for example {variable}=8000."
-            )
-        except OSError:
+            probe.bind((host, port))
+        except PermissionError as error:
+            raise Refusal(
+                f"Port {port} is reserved for root: choose another, for example {option}=8000."
+            ) from error
+        except OSError as error:
+            if error.errno != errno.EADDRINUSE:
+                raise Refusal(
+                    f"{host} is no IPv4 address of this machine: use 127.0.0.1, or 0.0.0.0 for "
+                    "clients on other machines."
+                ) from error
             other = port + 1 if port < 65535 else 8000
-            sys.exit(f"Port {port} is in use: choose another, for example {variable}={other}.")
+            raise Refusal(
+                f"Port {port} is in use: choose another, for example {option}={other}."
+            ) from error
     return port
