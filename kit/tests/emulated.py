@@ -67,14 +67,14 @@ def make_function(aws: str, code: str, role: str = "", **settings: Any) -> str:
     Without a `role`, it gets one without permissions. `settings` are those of CreateFunction.
     """
     name = f"function-{uuid.uuid4().hex[:8]}"
-    client(aws, "lambda").create_function(
-        FunctionName=name,
-        Runtime=PYTHON,
-        Role=f"arn:aws:iam::000000000000:role/{role or make_role(aws)}",
-        Handler="function.handler",
-        Code={"ZipFile": zipped(function=code)},
-        **settings,
-    )
+    defaults = {
+        "FunctionName": name,
+        "Runtime": PYTHON,
+        "Role": f"arn:aws:iam::000000000000:role/{role or make_role(aws)}",
+        "Handler": "function.handler",
+        "Code": {"ZipFile": zipped(function=code)},
+    }
+    client(aws, "lambda").create_function(**defaults | settings)
     return name
 
 
@@ -117,7 +117,7 @@ def deploy_echo(
     method = {"x-amazon-apigateway-integration": integration}
     definition = {
         "info": {"title": name},
-        "paths": {"/answer": {"post": method}, "/event/{name}": {"get": method, "put": method}},
+        "paths": {"/result": {"post": method}, "/event/{name}": {"get": method, "put": method}},
         "x-amazon-apigateway-binary-media-types": ["image/png"],
     }
     gateway = client(aws, "apigateway")

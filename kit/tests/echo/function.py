@@ -1,4 +1,4 @@
-"""A function behind an API, without Chalice: it shows what it gets, or answers as it is told."""
+"""A function behind an API, without Chalice: it shows what it gets, or returns what it is told."""
 
 import json
 import os

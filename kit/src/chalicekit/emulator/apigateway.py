@@ -1,29 +1,17 @@
 """Make MiniStack's API Gateway behave as AWS's for `chalice deploy` and for clients.
 
 This is for MiniStack 1.5.33 and depends on its internals. It follows AWS's documentation and
-responses that others have recorded on AWS; it was not compared with AWS itself.
-
-Differences from AWS:
-
-- A function gets the names of headers in lower case, and a header that is sent twice as one.
-- Responses are not compressed, whatever `minimum_compression_size` is.
-- AWS's limits do not apply: the size of requests and responses, and 29 seconds.
-
-Behaviour that is not known of AWS, and how it is here:
-
-- A response to HEAD has the Content-Length of the response to GET.
-- A preflight response has the body `{}`.
-- The path of a route is not decoded: `/t%65st` is an unknown path.
-- The gateway response for an `Authorization` header on an unknown path is DEFAULT_4XX.
-
-A redirect to `/test` leaves the stage, as on AWS: it must be to `/dev/test`.
+responses that others have recorded on AWS; it was not compared with AWS itself. What remains
+different is in the kit's README, "What the emulated AWS does not do".
 """
 
+import asyncio
 import json
 import re
 import secrets
 from base64 import b64decode, b64encode
 from collections import defaultdict
+from collections.abc import Iterable
 from contextlib import suppress
 from itertools import chain
 from typing import Any
@@ -31,8 +19,10 @@ from urllib.parse import urlsplit
 from uuid import UUID
 
 from ministack import app
+from ministack.services import apigateway as websockets
 from ministack.services import apigateway_v1 as apigateway
 
+from chalicekit.runtime.api import REQUEST_LIMIT
 from chalicekit.runtime.events import proxy_event
 
 Response = tuple[int, dict[str, Any], bytes]
@@ -40,6 +30,11 @@ Response = tuple[int, dict[str, Any], bytes]
 JSON: dict[str, Any] = {"content-type": "application/json"}
 RESPONSE_FIELDS = {"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}
 RENAMED = {"connection", "content-length", "date", "server"}
+GATEWAY_LIMIT = 10 * 1024 * 1024
+SIBLING = (
+    "Unable to create resource at path '{path}': A sibling ({part}) of this resource already has a "
+    "variable path part -- only one is allowed"
+)
 NOT_FORWARDED = {"connection", "content-length", "expect", "transfer-encoding", "upgrade"}
 
 # MiniStack's own functions, which the functions below call
@@ -47,6 +42,8 @@ handle_request = apigateway.handle_request
 import_rest_api = apigateway._import_rest_api
 import_operation = apigateway._import_operation
 execute_in_scope = apigateway._execute_in_scope
+create_resource = apigateway._create_resource
+match_route = websockets._match_ws_route
 handle_execute_api_request = app._handle_execute_api_request
 
 
@@ -55,6 +52,8 @@ def patch_apigateway() -> None:
     apigateway.handle_request = control_plane
     apigateway._import_rest_api = import_api
     apigateway._import_operation = import_method
+    apigateway._create_resource = create_unambiguous_resource
+    websockets._match_ws_route = route_of_websocket
     apigateway._execute_in_scope = execute
     apigateway._invoke_lambda_proxy_v1 = invoke_function
     app._handle_execute_api_request = data_plane
@@ -69,6 +68,10 @@ async def control_plane(
     its UpdateRestApi cannot remove the minimum compression size:
     docs.aws.amazon.com/apigateway/latest/api.
     """
+    if "mode" in query and (refusal := sibling_of_a_variable(json.loads(body)["paths"])):
+        message = f"Errors found during import:\n\t{refusal}"
+        refused: Response = apigateway._v1_error("BadRequestException", message, 400)
+        return refused
     match method, path.strip("/").split("/"):
         case "POST", ["restapis"] if "mode" in query:
             api_id = import_api(json.loads(body))
@@ -91,8 +94,40 @@ async def control_plane(
     return 201 if method == "POST" else 200, headers, body
 
 
+def sibling_of_a_variable(paths: Iterable[str]) -> str:
+    """Return why AWS refuses the paths of an API, or "": a segment has one variable at most."""
+    variables: dict[str, str] = {}
+    for path in paths:
+        parts = path.strip("/").split("/")
+        for position, part in enumerate(parts):
+            parent = "/".join(["", *parts[:position]])
+            if part.startswith("{") and (known := variables.setdefault(parent, part)) != part:
+                return SIBLING.format(path=f"{parent}/{part}", part=known)
+    return ""
+
+
+def create_unambiguous_resource(api_id: str, parent_id: str, data: dict[str, Any]) -> Response:
+    """Create a path segment, unless it is the second variable in its place."""
+    siblings = apigateway._resources.get(api_id, {}).values()
+    parts = [data.get("pathPart", "")]
+    parts += [
+        resource["pathPart"] for resource in siblings if resource.get("parentId") == parent_id
+    ]
+    if refusal := sibling_of_a_variable(reversed(parts)):
+        _, message = refusal.split("': ")
+        refused: Response = apigateway._v1_error("BadRequestException", message, 400)
+        return refused
+    created: Response = create_resource(api_id, parent_id, data)
+    return created
+
+
 def import_api(definition: dict[str, Any], settings: dict[str, Any] | None = None) -> str:
-    """Create an API from its definition in Swagger; return its id."""
+    """Create an API from its definition in Swagger; return its id.
+
+    CloudFormation calls this, too, and shows the message of a ValueError.
+    """
+    if refusal := sibling_of_a_variable(definition["paths"]):
+        raise ValueError(refusal)
     api_id: str = import_rest_api({"info": definition.get("info")}, settings)
     import_definition(api_id, definition)
     return api_id
@@ -112,14 +147,23 @@ def import_definition(api_id: str, definition: dict[str, Any]) -> None:
 def import_method(
     api_id: str, resource_id: str, method: str, operation: dict[str, Any], *security: Any
 ) -> None:
-    """Import a method and its integration responses, for example the headers of a preflight."""
+    """Import a method with all of its integration, for example the headers of a preflight."""
     import_operation(api_id, resource_id, method, operation, *security)
     integration = operation.get("x-amazon-apigateway-integration") or {}
     configured = integration.get("responses", {}).values()
     responses = {response["statusCode"]: response for response in configured}
+    imported = apigateway._resources[api_id][resource_id]["resourceMethods"][method]
     if responses:
-        methods = apigateway._resources[api_id][resource_id]["resourceMethods"]
-        methods[method]["methodIntegration"]["integrationResponses"] = responses
+        imported["methodIntegration"]["integrationResponses"] = responses
+    if timeout := integration.get("timeoutInMillis"):
+        imported["methodIntegration"]["timeoutInMillis"] = timeout
+
+
+def route_of_websocket(api_id: str, key: str) -> Any:
+    """Return the route of a WebSocket for a key: `$default` is for messages only."""
+    route = match_route(api_id, key)
+    is_other = route and route["routeKey"] != key and key in ("$connect", "$disconnect")
+    return None if is_other else route
 
 
 async def data_plane(
@@ -168,18 +212,32 @@ async def invoke_function(
     binary_media_types: list[str],
     **caller: Any,
 ) -> Any:
-    """Respond with the result of a function: API Gateway's Lambda proxy integration."""
-    _, _, stage, _, _, _, headers, *_ = request
+    """Respond with the result of a function: API Gateway's Lambda proxy integration.
+
+    Its limits: docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-
+    limits-table.html
+    """
+    _, _, stage, _, _, _, headers, body, *_ = request
+    if len(body) > GATEWAY_LIMIT:
+        message = f"HTTP content length exceeded {GATEWAY_LIMIT} bytes."
+        return apigateway._GatewayError("REQUEST_TOO_LARGE", message)
     event = apigateway._build_lambda_event_v1(
         *request, binary_media_types=binary_media_types, **caller
     )
     event = complete_event(event, stage, headers)
-    result, error = await apigateway._call_lambda_raw(
+    if len(json.dumps(event)) > REQUEST_LIMIT:
+        return apigateway._GatewayError("REQUEST_TOO_LARGE", "Request Too Long")
+    call = apigateway._call_lambda_raw(
         apigateway._extract_lambda_ref_from_integration_uri(integration["uri"]),
         event,
         account_id=owner_account_id,
         region=owner_region,
     )
+    try:  # a function that takes longer goes on
+        seconds = integration["timeoutInMillis"] / 1000
+        result, error = await asyncio.wait_for(asyncio.shield(call), seconds)
+    except asyncio.TimeoutError:
+        return apigateway._GatewayError("INTEGRATION_TIMEOUT", "Endpoint request timed out")
     if error:  # there is no such function
         return apigateway._GatewayError("API_CONFIGURATION_ERROR", "Internal server error")
     accepted = headers.get("accept", "").partition(",")[0]

@@ -4,7 +4,9 @@ This is for MiniStack 1.5.33 and depends on its internals. What remains differen
 README, "What the emulated AWS does not do".
 """
 
+import json
 import os
+import re
 import tempfile
 import zipfile
 from contextlib import ExitStack
@@ -16,13 +18,37 @@ from typing import Any
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc
 
-from chalicekit.runtime.api import TOO_LARGE, Function, booted
-from chalicekit.runtime.environment import VERSION, lambda_python
+from chalicekit.runtime.api import REQUEST_LIMIT, TOO_LARGE, Function, booted
+from chalicekit.runtime.environment import RESERVED_VARIABLES, VERSION, lambda_python
 
 SANDBOX = str(Path(__file__).with_name("sandbox.py"))
 SECONDS_TO_START = 60  # AWS gives 10 on its own machines
+EVENT_LIMIT = 1024 * 1024  # of an asynchronous invocation
 
+DIRECT_UPLOAD_LIMIT = 70167211  # of a request: 50 MB in Base64, and a little
+
+# docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
+VARIABLE = re.compile("[a-zA-Z][a-zA-Z0-9_]+")
+MALFORMED = (
+    "1 validation error detected: Value at 'environment.variables' failed to satisfy constraint: "
+    "Map keys must satisfy constraint: [Member must satisfy regular expression pattern: "
+    "[a-zA-Z]([a-zA-Z0-9_])+]"
+)
+UNUSABLE = (
+    "Lambda was unable to configure your environment variables because the environment variables "
+    "you have provided "
+)
+RESERVED = (
+    "contains reserved keys that are currently not supported for modification. "
+    "Reserved keys used in this request: {names}"
+)
+
+# MiniStack's own functions, which the functions below call
 worker_class = lambda_runtime._worker_class_for
+execute_warm = lambda_svc._execute_function_warm
+handle_request = lambda_svc.handle_request
+create_function = lambda_svc._create_function
+update_configuration = lambda_svc._update_config
 
 
 def patch_lambda(folder: Path, url: str) -> None:
@@ -35,11 +61,63 @@ def patch_lambda(folder: Path, url: str) -> None:
     lambda_runtime._worker_class_for = lambda config: (
         Instance if config.get("Runtime", "").startswith("python") else worker_class(config)
     )
+    lambda_runtime.get_or_create_worker = Dispatched
+    lambda_svc.handle_request = control_plane
+    lambda_svc._create_function = create_configured_function
+    lambda_svc._update_config = update_configured_function
     lambda_svc._execute_function_warm = execute
     lambda_svc._LAMBDA_STATE_TRANSITION_DELAY = 0
 
 
-execute_warm = lambda_svc._execute_function_warm
+async def control_plane(
+    method: str, path: str, headers: dict[str, str], body: bytes, query: dict[str, Any]
+) -> Any:
+    """Respond to a call of Lambda's API, unless it is too large.
+
+    docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
+    """
+    operation, limit = "", 0
+    match method, path.strip("/").split("/")[2:]:
+        case "POST", [_, "invocations"]:
+            is_event = headers.get("x-amz-invocation-type") == "Event"
+            operation, limit = "InvokeFunction", EVENT_LIMIT if is_event else REQUEST_LIMIT
+        case "POST", []:
+            operation, limit = "CreateFunction", DIRECT_UPLOAD_LIMIT
+        case "PUT", [_, "code"]:
+            operation, limit = "UpdateFunctionCode", DIRECT_UPLOAD_LIMIT
+    if operation and len(body) > limit:
+        kind = (
+            "RequestTooLargeException"
+            if limit < DIRECT_UPLOAD_LIMIT
+            else "RequestEntityTooLargeException"
+        )
+        message = f"Request must be smaller than {limit} bytes for the {operation} operation"
+        return lambda_svc.error_response_json(kind, message, 413)
+    return await handle_request(method, path, headers, body, query)
+
+
+def create_configured_function(request: dict[str, Any]) -> Any:
+    """Create a function, unless its environment variables are refused."""
+    return refused_variables(request) or create_function(request)
+
+
+def update_configured_function(name: str, request: dict[str, Any]) -> Any:
+    """Update a function's configuration, unless its environment variables are refused."""
+    return refused_variables(request) or update_configuration(name, request)
+
+
+def refused_variables(request: dict[str, Any]) -> Any:
+    """Return AWS's refusal of a function's environment variables, or None."""
+    variables = request.get("Environment", {}).get("Variables") or {}
+    measured = json.dumps(variables, separators=(",", ":"), ensure_ascii=False)
+    kind, message = "InvalidParameterValueException", ""
+    if not all(map(VARIABLE.fullmatch, variables)):
+        kind, message = "ValidationException", MALFORMED
+    elif reserved := RESERVED_VARIABLES & variables.keys():
+        message = UNUSABLE + RESERVED.format(names=", ".join(sorted(reserved)))
+    elif len(measured.encode()) > 4096:
+        message = UNUSABLE + f"exceeded the 4KB limit. String measured: {measured}"
+    return lambda_svc.error_response_json(kind, message, 400) if message else None
 
 
 def execute(function: dict[str, Any], event: Any, request_id: str) -> Any:
@@ -47,6 +125,19 @@ def execute(function: dict[str, Any], event: Any, request_id: str) -> Any:
     python = function["config"]["Runtime"].startswith("python")
     run = lambda_svc._execute_function_provided_warm if python else execute_warm
     return run(function, event, request_id)
+
+
+class Dispatched:
+    """What MiniStack's WebSocket APIs invoke: the function as others invoke it, with its log."""
+
+    def __init__(self, _: str, config: dict[str, Any], code_zip: bytes, qualifier: str) -> None:
+        self.function = {"config": config, "code_zip": code_zip}
+
+    def invoke(self, event: Any, _: str) -> dict[str, Any]:
+        """Return the result of the function, or that it has failed."""
+        result = lambda_svc._execute_function(self.function, event)
+        status = "error" if result.get("error") else "ok"
+        return {"status": status, "error": str(result["body"]), "result": result["body"]}
 
 
 def write_log(function: str, line: str) -> None:

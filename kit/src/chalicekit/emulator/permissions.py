@@ -213,8 +213,13 @@ def refusal(
     return 400 if is_json else status, response_headers, body
 
 
-def create_readable_event_source(request: dict[str, Any]) -> Response:
+def create_readable_event_source(request: dict[str, Any]) -> Any:
     """Create an event source, unless the function's role may not read it."""
+    return refused_source(request) or create_event_source(request)
+
+
+def refused_source(request: dict[str, Any]) -> Any:
+    """Return AWS's refusal of an event source that the function's role may not read, or None."""
     source = request.get("EventSourceArn", "")
     name, *_ = lambda_svc._resolve_existing_esm_function(request.get("FunctionName", ""))
     service = source.split(":")[2] if name and source.startswith("arn:") else ""
@@ -222,11 +227,8 @@ def create_readable_event_source(request: dict[str, Any]) -> Response:
         role = lambda_svc._functions[name]["config"]["Role"]
         if not may_call(role, f"{service}:{action}", source):
             message = QUEUE_REFUSAL if service == "sqs" else STREAM_REFUSAL
-            message = message.format(action=action, source=source)
-            refused: Response = lambda_svc._invalid_parameter_value(message)
-            return refused
-    response: Response = create_event_source(request)
-    return response
+            return lambda_svc._invalid_parameter_value(message.format(action=action, source=source))
+    return None
 
 
 def may_call(role: str, action: str, resource: str) -> bool:

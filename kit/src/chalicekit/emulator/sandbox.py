@@ -76,9 +76,11 @@ class Watch:
     def is_writable(self, path: Any, folder: int = -1) -> bool:
         """Tell whether a path can be written to, or has no folder, which is another error."""
         real = Path(path_of(folder), os.fsdecode(path)).resolve()
+        if not real.parent.is_dir():
+            return True
         if real.is_relative_to(self.emulator):
             return real.is_relative_to(self.temporary)
-        return any(map(real.is_relative_to, self.places)) or not real.parent.is_dir()
+        return any(map(real.is_relative_to, self.places))
 
 
 def path_of(folder: int) -> str:

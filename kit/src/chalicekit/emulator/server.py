@@ -52,21 +52,40 @@ def serve(listener: socket.socket, ready: Callable[[], object] = lambda: None) -
         from ministack import app
         from ministack.core import lambda_runtime
 
-        from chalicekit.emulator import apigateway, functions, guard, permissions
+        from chalicekit.emulator import (
+            apigateway,
+            cloudformation,
+            functions,
+            guard,
+            permissions,
+        )
 
         apigateway.patch_apigateway()
         functions.patch_lambda(Path(folder) / "python", f"http://127.0.0.1:{port}")
         permissions.patch_permissions()
+        cloudformation.patch_cloudformation()
         config = Config()
         config.bind = [f"fd://{listener.fileno()}"]
         config.loglevel = "ERROR"
         ready()
         try:
-            asyncio.run(serve_asgi(guard.guarded(app.app, port), config))
+            guarded = guard.guarded(app.app, port)
+            asyncio.run(serve_asgi(guarded, config, shutdown_trigger=told_to_end))
         finally:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)  # nothing interrupts the cleanup
-            lambda_runtime.reset()  # ends the functions
+            lambda_runtime.reset()  # ends functions that have started since
+
+
+async def told_to_end() -> None:
+    """Return after Ctrl-C or SIGTERM; the functions have ended then, so nothing waits for them."""
+    from ministack.core import lambda_runtime
+
+    told = asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    await told.wait()
+    await asyncio.to_thread(lambda_runtime.reset)
 
 
 def use_environment(port: int, folder: str) -> None:

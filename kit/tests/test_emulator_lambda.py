@@ -1,0 +1,302 @@
+"""Functions in the emulated AWS: how they start, what they find, what ends them."""
+
+import io
+import json
+import os
+import zipfile
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+
+from tests.emulated import (
+    PYTHON,
+    client,
+    deploy_echo,
+    invoke,
+    log_of,
+    make_function,
+    make_role,
+)
+from tests.replies import send
+
+LARGE = 6 * 1024 * 1024
+
+
+def run(aws: str, code: str, event: Any = None, **settings: Any) -> Any:
+    """Run the body of a handler once; return what it returns, or its error."""
+    lines = "\n".join(f"    {line}" for line in code.splitlines())
+    function = make_function(aws, f"import os\ndef handler(event, context):\n{lines}", **settings)
+    return invoke(aws, function, event)
+
+
+def test_a_function_has_lambda_s_environment(aws: str) -> None:
+    url = deploy_echo(aws).url
+    shown = json.loads(send("GET", url + "/event/a").body)
+    environment = shown["environment"]
+    assert shown["installed"] == ["boto3", "botocore", "awslambdaric"]
+    assert environment["AWS_EXECUTION_ENV"] == f"AWS_Lambda_{PYTHON}"
+    assert environment["AWS_ENDPOINT_URL"] == aws
+    assert environment["LAMBDA_TASK_ROOT"] == os.path.dirname(shown["file"])  # noqa: PTH120
+    assert not environment.keys() & {"PYTEST_CURRENT_TEST", "AUTH", "GATEWAY_PORT", "USER"}
+
+
+def test_a_function_has_lambda_s_context(aws: str) -> None:
+    fields = "function_name", "function_version", "memory_limit_in_mb", "log_group_name"
+    code = f"return [getattr(context, name) for name in {fields}]"
+    name, version, memory, group = run(aws, code, MemorySize=256)
+    assert (version, memory, group) == ("$LATEST", "256", f"/aws/lambda/{name}")
+
+
+def test_a_function_has_its_own_variables(aws: str) -> None:
+    variables = {"TABLE": "things", "LANG": "C"}
+    code = "return [os.environ[name] for name in ('TABLE', 'LANG')]"
+    assert run(aws, code, Environment={"Variables": variables}) == ["things", "C"]
+
+
+def test_a_process_serves_many_events(aws: str) -> None:
+    function = make_function(aws, "import os\ndef handler(*_): return os.getpid()")
+    assert len({invoke(aws, function, {}) for _ in range(5)}) == 1
+
+
+LOGS = """
+import logging
+logging.getLogger().setLevel("INFO")
+logging.info("starts")
+def handler(event, context):
+    logging.info("handles %s", event)
+    logging.getLogger("other").warning("warns")
+    print("prints")
+    os.system("echo runs")
+import os
+"""
+
+
+def test_a_log_has_all_lines_in_aws_s_format_and_in_order(aws: str) -> None:
+    function = make_function(aws, LOGS)
+    invoke(aws, function, 1)
+    lines = log_of(aws, function).splitlines()
+    assert [line.split("\t")[0].split()[0] for line in lines] == [
+        "START", "[INFO]", "[INFO]", "[WARNING]", "prints", "runs", "END", "REPORT",
+    ]  # fmt: skip
+    level, time, request_id, message = lines[2].split("\t")
+    assert (level, message) == ("[INFO]", "handles 1")
+    assert f"START RequestId: {request_id} Version: $LATEST" == lines[0]
+    assert time.endswith("Z")
+
+
+def test_a_log_can_be_json(aws: str) -> None:
+    logging = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "LogGroup": "/json"}
+    invoke(aws, make_function(aws, LOGS, LoggingConfig=logging), 1)
+    events = client(aws, "logs").filter_log_events(logGroupName="/json")["events"]
+    line = next(event["message"] for event in events if "handles" in event["message"])
+    assert json.loads(line).items() >= {"level": "INFO", "message": "handles 1"}.items()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "message"),
+    [
+        ("import requests", "Runtime.ImportModuleError", "No module named 'requests'"),
+        ("def handler(:", "Runtime.UserCodeSyntaxError", "Syntax error in module 'function'"),
+        ("1 / 0", "ZeroDivisionError", "division by zero"),
+        ("other = 1", "Runtime.HandlerNotFound", "Handler 'handler' missing"),
+        ("import os; os._exit(3)", "Runtime.ExitError", "exit status 3"),
+        ("def handler(*_): raise KeyError('a')", "KeyError", "'a'"),
+        ("def handler(*_): import os; os._exit(0)", "Runtime.ExitError", "without a reason"),
+        ("def handler(*_): return {1, 2}", "Runtime.MarshalError", "not JSON serializable"),
+    ],
+)
+def test_a_failure_has_aws_s_error_and_a_line_in_the_log(
+    aws: str, code: str, kind: str, message: str
+) -> None:
+    function = make_function(aws, code)
+    for _ in range(2):  # a new process starts
+        error = invoke(aws, function, {})
+        assert error["errorType"] == kind
+        assert message in error["errorMessage"]
+    assert log_of(aws, function).count(message) >= 2
+
+
+def test_a_function_that_does_not_start_is_a_502(aws: str) -> None:
+    api = deploy_echo(aws, "import json\nimport requests")
+    assert [send("GET", api.url + "/event/a").status for _ in range(2)] == [502, 502]
+    assert log_of(aws, api.function).count("No module named 'requests'") == 2
+
+
+def test_a_function_ends_after_its_timeout(aws: str) -> None:
+    code = "import os, time\ndef handler(event, _):\n  time.sleep(event)\n  return os.getpid()"
+    function = make_function(aws, code, Timeout=1)
+    process = invoke(aws, function, 0)
+    error = invoke(aws, function, 60)
+    assert error["errorType"] == "Sandbox.Timedout"
+    assert "Task timed out after 1.00 seconds" in error["errorMessage"]
+    assert "Task timed out after 1.00 seconds" in log_of(aws, function)
+    with pytest.raises(ProcessLookupError):
+        os.kill(process, 0)
+    assert invoke(aws, function, 0) != process
+
+
+READ_ONLY = "OSError", "[Errno 30] Read-only file system: "
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('cache.json', 'w')",
+        "open('function.py', 'a')",
+        "open(os.path.join(os.environ['LAMBDA_TASK_ROOT'], 'x'), 'xb')",
+        "os.open('x', os.O_CREAT)",
+        "os.mkdir('x')",
+        "os.makedirs('a/b/c')",
+        "os.remove('function.py')",
+        "os.rename('function.py', '/tmp/x')",
+        "os.symlink('/tmp', 'x')",
+        "os.chmod('function.py', 0o777)",
+        "os.utime('function.py')",
+        "import shutil; shutil.rmtree(os.getcwd())",
+        "import pathlib; pathlib.Path('x').write_text('')",
+        "import pathlib; pathlib.Path('x').touch()",
+        "import tempfile; tempfile.TemporaryFile(dir='.')",
+        "os.chdir('/tmp'); open('/usr/x', 'w')",
+        "os.symlink(os.getcwd(), '/tmp/link-' + str(os.getpid())); "
+        "open('/tmp/link-' + str(os.getpid()) + '/x', 'w')",
+    ],
+)
+def test_the_disk_is_read_only_for_every_user(aws: str, code: str) -> None:
+    error = run(aws, code)
+    assert error["errorType"] == READ_ONLY[0]
+    assert error["errorMessage"].startswith(READ_ONLY[1])
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "path = '/tmp/' + str(os.getpid()); open(path, 'w').close(); os.remove(path)",
+        "import tempfile; tempfile.TemporaryFile().write(b'text')",
+        "import os, tempfile\nwith tempfile.TemporaryDirectory() as folder:\n"
+        "  os.mkdir(folder + '/a')\n  os.rename(folder + '/a', folder + '/b')",
+        "open('/dev/null', 'w').write('text')",
+        "open('function.py').read()",
+        "import sqlite3; sqlite3.connect(':memory:').execute('create table t (a)')",
+    ],
+)
+def test_temporary_files_can_be_written(aws: str, code: str) -> None:
+    assert run(aws, code + "\nreturn 'done'") == "done"
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("open('nothing/x', 'w')", "FileNotFoundError"),
+        ("import sqlite3; sqlite3.connect('x.db')", "OperationalError"),
+    ],
+)
+def test_other_errors_of_the_disk_are_lambda_s(aws: str, code: str, error: str) -> None:
+    assert run(aws, code)["errorType"] == error
+
+
+@pytest.mark.parametrize(
+    ("client_of", "call"),
+    [
+        ("'sqs', endpoint_url='https://sqs.us-east-1.amazonaws.com'", "list_queues()"),
+        ("'s3', endpoint_url='https://s3.eu-west-1.amazonaws.com'", "list_buckets()"),
+        ("'lambda', endpoint_url='https://lambda.us-east-1.amazonaws.com'", "list_functions()"),
+        (
+            "'s3', endpoint_url='https://s3.us-east-1.amazonaws.com'",
+            "get_object(Bucket='nothing', Key='a')",
+        ),
+    ],
+)
+def test_boto3_never_reaches_aws(aws: str, client_of: str, call: str) -> None:
+    anything = make_role(aws, {"Action": "*", "Resource": "*"})
+    code = f"import boto3\ntry:\n  boto3.client({client_of}).{call}\nexcept Exception as error:\n"
+    result = run(aws, f"{code}  return repr(error)\nreturn ''", role=anything, Timeout=60)
+    assert result == "" or "NoSuchBucket" in result
+
+
+def test_other_clients_do_not_find_aws(aws: str) -> None:
+    code = "import urllib.request; urllib.request.urlopen('https://sqs.us-east-1.amazonaws.com')"
+    assert "The emulated AWS does not let a function reach AWS" in run(aws, code)["errorMessage"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "kind", "message"),
+    [
+        ({"AWS_REGION": "x"}, "InvalidParameterValueException", "reserved keys that are currently"),
+        ({"AWS_LAMBDA_FUNCTION_NAME": "x"}, "InvalidParameterValueException", "FUNCTION_NAME"),
+        ({"_HANDLER": "x"}, "ValidationException", "[a-zA-Z]([a-zA-Z0-9_])+"),
+        ({"A-B": "x"}, "ValidationException", "Map keys must satisfy constraint"),
+        ({"A": "x"}, "ValidationException", "Map keys must satisfy constraint"),
+        ({"TEXT": "x" * 4096}, "InvalidParameterValueException", "exceeded the 4KB limit"),
+    ],
+)
+def test_unusable_variables_are_refused(
+    aws: str, variables: dict[str, str], kind: str, message: str
+) -> None:
+    environment = {"Variables": variables}
+    with pytest.raises(ClientError) as refused:
+        make_function(aws, "", Environment=environment)
+    assert refused.value.response["Error"]["Code"] == kind
+    assert message in refused.value.response["Error"]["Message"]
+    function = make_function(aws, "", Environment={"Variables": {"LEVEL": "DEBUG"}})
+    with pytest.raises(ClientError, match=kind):
+        client(aws, "lambda").update_function_configuration(
+            FunctionName=function, Environment=environment
+        )
+
+
+def test_a_payload_has_at_most_6_mb(aws: str) -> None:
+    function = make_function(aws, "def handler(event, _): return event * 2")
+    assert len(invoke(aws, function, "x" * 1000)) == 2000
+    error = invoke(aws, function, "x" * (LARGE // 2 + 100))
+    assert error["errorType"] == "Function.ResponseSizeTooLarge"
+    with pytest.raises(ClientError, match="RequestTooLargeException"):
+        invoke(aws, function, "x" * LARGE)
+    assert len(invoke(aws, function, "x" * 1000)) == 2000
+
+
+def test_a_package_has_at_most_50_mb_in_an_upload_and_250_unpacked(aws: str) -> None:
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("large", bytes(251 * 1024 * 1024))
+    for content, message in [
+        (os.urandom(53 * 1024 * 1024), "Request must be smaller than 70167211 bytes"),
+        (package.getvalue(), "Unzipped size must be smaller than 262144000 bytes"),
+    ]:
+        with pytest.raises(ClientError, match=message):
+            make_function(aws, "", Code={"ZipFile": content})
+
+
+def test_a_function_is_ready_as_soon_as_it_is_updated(aws: str) -> None:
+    functions, name = client(aws, "lambda"), make_function(aws, "")
+    functions.update_function_configuration(FunctionName=name, Timeout=9)
+    function = functions.get_function_configuration(FunctionName=name)
+    assert (function["State"], function["LastUpdateStatus"]) == ("Active", "Successful")
+
+
+def test_a_layer_is_beside_the_code(aws: str) -> None:
+    package = io.BytesIO()
+    with zipfile.ZipFile(package, "w") as archive:
+        archive.writestr("python/layered.py", "A = 1")
+        archive.writestr(f"python/lib/{PYTHON}/site-packages/deep.py", "B = 2")
+    layer = client(aws, "lambda").publish_layer_version(
+        LayerName="layer", Content={"ZipFile": package.getvalue()}
+    )
+    code = "import layered, deep; return layered.A + deep.B"
+    assert run(aws, code, Layers=[layer["LayerVersionArn"]]) == 3
+
+
+def test_concurrent_events_have_processes_of_their_own(aws: str) -> None:
+    """A function that calls itself needs a second process to answer the first."""
+    code = """
+import boto3, json, os
+def handler(event, context):
+    if event == 0:
+        return [os.getpid()]
+    payload = boto3.client("lambda").invoke(
+        FunctionName=context.function_name, Payload=json.dumps(event - 1)
+    )["Payload"]
+    return [os.getpid()] + json.load(payload)
+"""
+    role = make_role(aws, {"Action": "lambda:InvokeFunction", "Resource": "*"})
+    assert len(set(invoke(aws, make_function(aws, code, role, Timeout=60), 2))) == 3

@@ -1,0 +1,78 @@
+"""Functions under the Runtime API, with AWS's own client."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from chalicekit.runtime import client
+from chalicekit.runtime.api import booted_python
+from chalicekit.runtime.environment import VERSION, lambda_python
+from chalicekit.runtime.events import proxy_event
+from tests.emulated import ECHO
+
+OURS = dict.fromkeys(("PYTHONPATH", "LOG_LEVEL", "SERVICES", "USER"), "1")
+
+
+@pytest.fixture(scope="module", params=["compiled", "python"])
+def python(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Lambda's Python with the compiled part of AWS's client, and with its replacement."""
+    folder = tmp_path_factory.mktemp("python")
+    python = lambda_python(folder)
+    if request.param == "python":
+        modules = folder / "lib" / VERSION / "site-packages"
+        for compiled in modules.glob("runtime_client*"):
+            compiled.unlink()
+        (modules / "runtime_client.py").symlink_to(client.__file__)
+    return python
+
+
+def test_a_function_has_lambda_s_environment(monkeypatch: pytest.MonkeyPatch, python: Path) -> None:
+    for name, value in OURS.items():
+        monkeypatch.setenv(name, value)
+    with booted_python(ECHO, python, "function.handler") as function:
+        _, response = function.invoke(proxy_event("/"))
+    shown = json.loads(response["body"])
+    assert shown["installed"] == ["boto3", "botocore", "awslambdaric"]
+    assert shown["environment"]["AWS_EXECUTION_ENV"] == f"AWS_Lambda_{VERSION}"
+    assert shown["environment"]["LAMBDA_TASK_ROOT"] == str(ECHO)
+    assert not shown["environment"].keys() & OURS.keys()
+    assert shown["environment"]["HOME"] == "/nonexistent"
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "reason"),
+    [
+        ("import requests", "init/error", "No module named 'requests'"),
+        ("exit(3)", "exit", "3"),
+        ("def handler(*_): raise ValueError('bad')", "error", "ValueError"),
+        ("def handler(event, context): return context.aws_request_id", "response", "an-id"),
+        ("def handler(event, context): return 'é' + event", "response", "éa"),
+        ("def handler(*_): return 'x' * 6291600", "error", "Function.ResponseSizeTooLarge"),
+    ],
+)
+def test_what_a_function_does_is_reported(
+    tmp_path: Path, python: Path, code: str, kind: str, reason: str
+) -> None:
+    (tmp_path / "function.py").write_text(code, encoding="utf-8")
+    with booted_python(tmp_path, python, "function.handler") as function:
+        seen, report = function.invoke("a", request_id="an-id")
+    assert seen == kind
+    assert reason in str(report)
+
+
+def test_a_function_serves_one_event_after_the_other(tmp_path: Path, python: Path) -> None:
+    (tmp_path / "function.py").write_text("def handler(event, _): return event + 1")
+    with booted_python(tmp_path, python, "function.handler") as function:
+        assert [function.invoke(number)[1] for number in range(3)] == [1, 2, 3]
+
+
+def test_a_function_that_reports_nothing_is_given_up(tmp_path: Path, python: Path) -> None:
+    (tmp_path / "function.py").write_text("import time\ndef handler(*_): time.sleep(60)")
+    with booted_python(tmp_path, python, "function.handler") as function:
+        with pytest.raises(TimeoutError):
+            function.invoke(None, seconds=0.5)
+        process = function.process_id
+    if sys.platform == "linux":
+        assert not Path(f"/proc/{process}").exists()
