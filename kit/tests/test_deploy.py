@@ -129,16 +129,16 @@ def test_a_stage_has_its_own_settings(project: TestProject, stage: str) -> None:
 def test_the_stages_variables_reach_the_functions_and_nothing_else(
     project: TestProject, printed: Printed
 ) -> None:
-    variables = {"AWS_DEFAULT_REGION": "eu-west-1", "HOME": "/nowhere", "WORD": "hidden"}
+    variables = {"AWS_PROFILE": "nobody", "HOME": "/nowhere", "WORD": "hidden"}
     project.configure("dev", environment_variables=variables)
     project.append('\nWORD = os.environ["WORD"]\n')
     project.change('"a sample"', 'os.environ["WORD"]')
-    before = dict(os.environ)
-    deploy(project.project())
-    assert os.environ == before
-    assert get(printed(url, project.project()).strip()) == "hidden"
-    delete(project.project())
-    assert project.left_in_aws() == {"apis": 0, "functions": 0, "roles": 0}
+    dev, before = project.project(), dict(os.environ)
+    seen = []
+    dev.session.register("before-call.*.*", lambda **_: seen.append(dict(os.environ)))
+    deploy(dev)
+    assert {before == environment for environment in seen} == {True}
+    assert get(printed(url, dev).strip()) == "hidden"
 
 
 def test_deploy_brings_the_resources_up_and_delete_keeps_them(
@@ -195,6 +195,11 @@ source_profile = person
 role_arn = arn:aws:iam::000000000000:role/deployer
 mfa_serial = arn:aws:iam::000000000000:mfa/person
 """)
+    trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}
+    all_ = {"Effect": "Allow", "Action": "*", "Resource": "*"}
+    iam, role = client(project.aws, "iam"), {"RoleName": "deployer"}
+    iam.create_role(**role, AssumeRolePolicyDocument=json.dumps({"Statement": trust}))
+    iam.put_role_policy(**role, PolicyName="all", PolicyDocument=json.dumps({"Statement": all_}))
     done = subprocess.run(
         [*project.command("deploy", aws=False), "--profile", "deployer"],
         env=project.environment | {"AWS_CONFIG_FILE": str(config)},

@@ -83,6 +83,12 @@ def in_aws(project: TestProject) -> list[str]:
     return sorted(name for name in names if project.name in name)
 
 
+def create_queue(project: TestProject, name: str) -> None:
+    """Create a queue that the functions may read."""
+    client(project.aws, "sqs").create_queue(QueueName=name)
+    project.allow({"Effect": "Allow", "Action": "sqs:*", "Resource": f"arn:aws:sqs:*:*:{name}"})
+
+
 class Interrupted(BaseException):
     """The end of the process, as far as AWS can tell."""
 
@@ -115,7 +121,7 @@ def test_an_interrupted_deploy_can_be_rerun(
     project: TestProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
     project.append(QUEUE.replace("NAME", project.name))
-    client(project.aws, "sqs").create_queue(QueueName=project.name)
+    create_queue(project, project.name)
     for operation in (
         "iam.CreateRole",
         "iam.PutRolePolicy",
@@ -169,7 +175,7 @@ def test_deploy_and_delete_find_every_kind_of_resource_without_a_record(
 ) -> None:
     by_hand = create_by_hand(project)
     project.append((SCHEDULE + QUEUE + WEBSOCKET + EVERYTHING_ELSE).replace("NAME", project.name))
-    client(project.aws, "sqs").create_queue(QueueName=project.name)
+    create_queue(project, project.name)
     client(project.aws, "s3").create_bucket(Bucket=project.name)
     client(project.aws, "sns").create_topic(Name=project.name)
     domain = {"domain_name": f"{project.name}.example.com", "certificate_arn": "arn:aws:acm:::1"}
@@ -304,7 +310,7 @@ def test_a_record_of_an_older_name_is_kept(project: TestProject) -> None:
 def test_an_interrupted_change_of_a_queue_leaves_the_new_one(project: TestProject) -> None:
     old, new = (f"{project.name}-{name}" for name in ("old", "new"))
     for name in (old, new):
-        client(project.aws, "sqs").create_queue(QueueName=name)
+        create_queue(project, name)
     project.append(QUEUE.replace("NAME", old))
     deploy(project.project())
     functions, function = client(project.aws, "lambda"), f"{project.name}-dev-queue_reader"

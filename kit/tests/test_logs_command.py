@@ -100,20 +100,13 @@ def test_lambdas_own_lines_are_left_out(deployed: Logged, capsys: Printed) -> No
 def test_follow_prints_each_new_line_once(
     deployed: Logged, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(logs_module, "POLL_SECONDS", 0)
     deployed.log("first", "first")
-    waits = [lambda: deployed.log("second"), lambda: None, lambda: deployed.log("third")]
-
-    def sleep(_: float) -> None:
-        if not waits:
-            raise KeyboardInterrupt
-        waits.pop(0)()
-
-    monkeypatch.setattr(logs_module.time, "sleep", sleep)
-    seen = []
-    with suppress(KeyboardInterrupt):
-        for line in lines(client(deployed.aws, "logs"), [deployed.group()], 0, follow=True):
-            seen.append(line)
-    assert seen == [(deployed.group(), text) for text in ("first", "first", "second", "third")]
+    found = lines(client(deployed.aws, "logs"), [deployed.group()], 0, follow=True)
+    assert [next(found)[1] for _ in range(2)] == ["first", "first"]
+    for message in ("second", "third"):
+        deployed.log(message)
+        assert next(found)[1] == message
 
 
 def test_functions_that_share_a_group_show_it_once(deployed: Logged, capsys: Printed) -> None:

@@ -4,6 +4,7 @@ import logging
 import signal
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -123,7 +124,11 @@ def deploy(context: click.Context, /, **options: Any) -> None:
 
     stop_in_one_line()
     project = project_of(context, options)
-    run(project, {name: value for name, value in options.items() if value is not None})
+    run(
+        replace(
+            project, options={key: value for key, value in options.items() if value is not None}
+        )
+    )
 
 
 @cli.command()

@@ -4,14 +4,13 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 from urllib.parse import urlsplit
 
 import click
 from botocore.config import Config as ClientConfig
 from chalice import Chalice
 from chalice.config import Config
-from chalice.deploy.deployer import ChaliceDeploymentError, Deployer, DeploymentReporter
+from chalice.deploy.deployer import DeploymentReporter
 from chalice.utils import UI
 
 from chalicekit import checks, resources
@@ -24,32 +23,25 @@ from chalicekit.lock import lock
 from chalicekit.project import Project
 
 
-def deploy(project: Project, options: dict[str, Any] | None = None) -> None:
+def deploy(project: Project) -> None:
     """Deploy a stage: its resources, then the app; print its URLs.
 
-    `options` are settings that the command line has and the file has not: `autogen_policy` and
-    `api_gateway_stage`. Raises Refusal if the deployment cannot work or AWS refuses it.
+    Raises Refusal if the deployment cannot work or AWS refuses it.
     """
-    config = Config(
-        project.stage,
-        user_provided_params=options or {},
-        config_from_disk=project.settings,
-        default_params=project.config._default_params,
-    )
     with connection(project) as project, lock(project):
-        inventory = Inventory(project.session, config, previous=read_record(project))
+        inventory = Inventory(project.session, project.config, previous=read_record(project))
         refuse_stacks(project, inventory)
-        checks.before_build(project, config)
+        checks.before_build(project)
         built = build(project)
         archive.check_upload(built.package)
-        with app_of(built, config.environment_variables) as app:
-            checks.before_deploy(project, app, config)
+        with app_of(built, project.config.environment_variables) as app:
+            checks.before_deploy(project, app)
             resources.ensure(project)
             inventory.names = Names.of_app(app)
-            deployed = StageConfig(config, app, inventory.resources())
+            config = StageConfig(project.config, app, inventory.resources())
             warn(inventory)
-            deployer = create_deployer(deployed, project.session, project.records, built)
-            made = run(deployer, deployed)
+            deployer = create_deployer(config, project.session, project.records, built)
+            made = deployer.deploy(config, project.stage)
     for item in made["resources"]:
         for key in item.keys() & {"rest_api_url", "websocket_api_url"}:
             item[key] = address(item[key], project.emulator)
@@ -83,9 +75,11 @@ def delete(project: Project) -> None:
         inventory = everything(project)
         if not inventory.functions:
             refuse_stacks(project, inventory)
-        found = StageConfig(project.config, Chalice("deleted"), inventory.resources())
+        nothing = Config(project.stage, config_from_disk={"app_name": project.config.app_name})
+        config = StageConfig(nothing, Chalice("deleted"), inventory.resources())
         warn(inventory)
-        run(create_deployer(found, project.session, project.records, None), found)
+        deployer = create_deployer(config, project.session, project.records, None)
+        deployer.deploy(config, project.stage)
         for seconds in (0, 2, 4):  # AWS may still list a deleted resource for a moment
             time.sleep(seconds)
             left = everything(project).resources()
@@ -107,23 +101,13 @@ def connection(project: Project) -> Iterator[Project]:
     In the block, AWS's errors are Refusals. Raises Refusal if AWS does not respond: with its own
     settings, botocore would try for a minute.
     """
+    _ = project.config  # refuses an unknown stage before it asks AWS
     with errors_in_one_line(project):
         project = project.connected()
     with errors_in_one_line(project):
         quick = ClientConfig(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
         project.session.create_client("sts", config=quick).get_caller_identity()
         yield project
-
-
-def run(deployer: Deployer, config: StageConfig) -> dict[str, Any]:
-    """Return the record of a deployment; raises Refusal for settings that Chalice refuses."""
-    try:
-        made: dict[str, Any] = deployer.deploy(config, config.chalice_stage)
-        return made
-    except ChaliceDeploymentError as error:
-        if isinstance(error.original_error, ValueError):
-            raise Refusal(resources.one_line(str(error.original_error))) from error
-        raise
 
 
 def everything(project: Project) -> Inventory:

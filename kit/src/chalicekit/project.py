@@ -2,7 +2,8 @@
 
 import json
 import shlex
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ class Project:
         profile: The profile in the AWS configuration, or "" for the default.
         make: Whether hints name make's commands instead of `chalicekit`'s.
         build_dir: The folder to build in, or None for `build` in the project.
+        options: Settings of the command line, which come before those of the file.
 
     """
 
@@ -42,6 +44,7 @@ class Project:
     profile: str = ""
     make: bool = False
     build_dir: Path | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def build(self) -> Path:
@@ -69,7 +72,7 @@ class Project:
             advice = f"choose {known}" if stages else known
             raise Refusal(f"Stage {self.stage} is not in .chalice/config.json: {advice}.")
         defaults = {"project_dir": str(self.folder), **DEFAULTS}
-        return Config(self.stage, config_from_disk=self.settings, default_params=defaults)
+        return Config(self.stage, None, dict(self.options), self.settings, defaults)
 
     @property
     def name(self) -> str:
