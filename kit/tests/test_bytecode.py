@@ -2,6 +2,7 @@
 
 import importlib.util
 import marshal
+import zipfile
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -9,7 +10,12 @@ from typing import Any
 import chalice.app
 import pytest
 
+from chalicekit.build import build
 from chalicekit.build.bytecode import compile_module
+from chalicekit.runtime.api import booted_python
+from chalicekit.runtime.environment import lambda_python
+from chalicekit.runtime.events import proxy_event
+from tests.project import TestProject
 
 ANNOTATED = "import base64\ndef f(a: int) -> bytes: return base64.b64encode(bytes(a))"
 
@@ -56,3 +62,51 @@ def test_a_file_that_is_not_python_gets_no_bytecode(tmp_path: Path) -> None:
     (tmp_path / "template.py").write_text("import {{ name }}.")
     compile_module(tmp_path / "template.py", tmp_path / "template.pyc", "template.py")
     assert not (tmp_path / "template.pyc").exists()
+
+
+@pytest.fixture
+def task(tmp_path: Path) -> Path:
+    """An unpacked deployment package."""
+    project = TestProject(tmp_path / "project")
+    with zipfile.ZipFile(build(project.project()).package) as package:
+        package.extractall(tmp_path / "task")
+    return tmp_path / "task"
+
+
+def test_lambda_runs_the_bytecode(task: Path, tmp_path: Path) -> None:
+    python = lambda_python(tmp_path / "python")
+    with (
+        (tmp_path / "log").open("wb") as log,
+        booted_python(task, python, log=log.fileno(), PYTHONVERBOSE="2") as function,
+    ):
+        assert function.invoke(proxy_event("/"))[1]["body"] == "a sample"
+    imports = (tmp_path / "log").read_text()
+    for source in ("app.py", "chalice/__init__.py", "chalice/app.py"):
+        cached = importlib.util.cache_from_source(task / source)
+        assert f"# {cached} matches {task / source}\n" in imports
+        assert f"# code object from '{cached}'\n" in imports
+
+
+@pytest.mark.parametrize("origin", ["another source", "another Python"])
+def test_bytecode_of_another_source_or_python_does_not_run(
+    task: Path, tmp_path: Path, origin: str
+) -> None:
+    source = (task / "app.py").read_bytes().replace(b"a sample", b"a change")
+    (task / "app.py").write_bytes(source)
+    cached = Path(importlib.util.cache_from_source(task / "app.py"))
+    if origin == "another Python":
+        old = cached.read_bytes()
+        cached.write_bytes(b"????" + old[4:8] + importlib.util.source_hash(source) + old[16:])
+    with booted_python(task, lambda_python(tmp_path / "python")) as function:
+        assert function.invoke(proxy_event("/"))[1]["body"] == "a change"
+
+
+def test_the_environment_does_not_change_the_bytecode(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = TestProject(tmp_path / "project")
+    project.append('KIND = "a" in {"b", "c", "d", "e", "f"}  # before 3.11, its order varies\n')
+    package = build(project.project()).package.read_bytes()
+    for name, value in {"HASHSEED": "7", "OPTIMIZE": "2", "PYCACHEPREFIX": str(tmp_path)}.items():
+        monkeypatch.setenv(f"PYTHON{name}", value)
+    assert build(project.project()).package.read_bytes() == package

@@ -7,7 +7,6 @@ import socket
 import subprocess
 import sys
 import zipfile
-from importlib.util import source_hash
 from pathlib import Path
 from typing import NamedTuple
 
@@ -170,41 +169,6 @@ def test_a_failing_init_and_a_failing_handler_are_reported(package: Package, run
         kind, report = function.invoke(["not an event of API Gateway"])
         assert (kind, report["errorType"]) == ("error", "AttributeError")
         assert function.invoke(proxy_event("/"))[0] == "response"
-
-
-def import_log(task: Path, runtime: Path, log: Path) -> str:
-    """Return what Python logs of each import while the function starts and answers."""
-    with (
-        log.open("wb") as file,
-        booted_python(task, runtime, log=file.fileno(), PYTHONVERBOSE="2") as function,
-    ):
-        assert function.invoke(proxy_event("/"))[1]["body"] == "a sample"
-    return log.read_text()
-
-
-@share_package
-def test_lambda_runs_the_bytecode(package: Package, runtime: Path, tmp_path: Path) -> None:
-    log = import_log(package.task, runtime, tmp_path / "log")
-    for source in CONTENTS:
-        path = package.task / bytecode(source)
-        assert f"# {path} matches {package.task / source}\n" in log
-        assert f"# code object from '{path}'\n" in log
-
-
-@share_package
-@pytest.mark.parametrize("origin", ["another source", "another Python"])
-def test_bytecode_of_another_source_or_python_does_not_run(
-    package: Package, runtime: Path, tmp_path: Path, origin: str
-) -> None:
-    task = Path(shutil.copytree(package.task, tmp_path / "task"))
-    source = (task / "app.py").read_bytes().replace(b"a sample", b"a change")
-    (task / "app.py").write_bytes(source)
-    if origin == "another Python":
-        old = (task / bytecode("app.py")).read_bytes()
-        foreign = b"????" + old[4:8] + source_hash(source) + old[16:]
-        (task / bytecode("app.py")).write_bytes(foreign)
-    with booted_python(task, runtime) as function:
-        assert function.invoke(proxy_event("/"))[1]["body"] == "a change"
 
 
 @pytest.mark.parametrize(
