@@ -50,7 +50,8 @@ test: $(DEV) ## Test the app: in process, served, and deployed to the emulated A
 	@"$(VENV)/bin/python" -m chalicekit --make install
 	$(RUN) pytest
 
-check: lint test ## Check everything: style, types, workflows, the app and the kit
+check: lint test ## Check everything: style, types, the app, production, the documents and the kit
+	@"$(VENV)/bin/python" -m pytest production docs
 	@cd kit && exec "$(abspath $(VENV))/bin/python" -m pytest --numprocesses=8 --dist=loadgroup
 
 lint: $(DEV) ## Check style, types and workflows
