@@ -5,11 +5,14 @@ import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
+from chalicekit.emulator.on_demand import EmulatedAws
 from chalicekit.iam import allows, as_list
 
 Policy = dict[str, Any]
@@ -149,7 +152,14 @@ NOT_CALLED = {"iam:PassRole"}  # IAM asks for it when a function gets its role
 
 
 @pytest.fixture
-def every_kind(emulated_aws: Any, tmp_path: Path) -> Path:
+def aws() -> Iterator[str]:
+    """The URL of an emulated AWS of its own: other tests deploy an app of the same name."""
+    with EmulatedAws() as emulated:
+        yield emulated.url
+
+
+@pytest.fixture
+def every_kind(tmp_path: Path) -> Path:
     """A project with a function of each kind and its resources."""
     (tmp_path / "app.py").write_text(EVERY_KIND, encoding="utf-8")
     settings = tmp_path / ".chalice"
@@ -173,11 +183,12 @@ def every_kind(emulated_aws: Any, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def give_role(project: Path, emulated_aws: Any) -> None:
+def give_role(project: Path, aws: str) -> None:
     """Create a role for the functions of dev, as the bootstrap stack does, and configure it."""
-    role = emulated_aws.client("iam").create_role(
-        RoleName=f"{APP}-dev-function-us-east-1", AssumeRolePolicyDocument="{}"
-    )
+    iam, name = boto3.client("iam", endpoint_url=aws), f"{APP}-dev-function-us-east-1"
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")
+    policy = (project / ".chalice" / "policy-dev.json").read_text(encoding="utf-8")
+    iam.put_role_policy(RoleName=name, PolicyName="Dev", PolicyDocument=policy)
     path = project / ".chalice" / "config.json"
     config = json.loads(path.read_text(encoding="utf-8"))
     config["stages"]["dev"] |= {"manage_iam_role": False, "iam_role_arn": role["Role"]["Arn"]}
@@ -186,15 +197,15 @@ def give_role(project: Path, emulated_aws: Any) -> None:
 
 @pytest.mark.parametrize("name", ["makes-roles", "given-role"])
 def test_a_deployer_may_do_only_what_the_commands_do(
-    every_kind: Path, emulated_aws: Any, tmp_path_factory: pytest.TempPathFactory, name: str
+    every_kind: Path, aws: str, tmp_path_factory: pytest.TempPathFactory, name: str
 ) -> None:
     if name == "given-role":
-        give_role(every_kind, emulated_aws)
+        give_role(every_kind, aws)
     recorder = tmp_path_factory.mktemp("recorder")
     (recorder / "sitecustomize.py").write_text(RECORD, encoding="utf-8")
     record = recorder / "recorded"
     kit = [sys.executable, "-m", "chalicekit", "--project-dir", str(every_kind)]
-    port = emulated_aws.url.rpartition(":")[2]
+    port = aws.rpartition(":")[2]
     for command in ("deploy", "logs", "deploy", "delete"):
         subprocess.run(
             [*kit, command, "--emulated", "--emulator-port", port],

@@ -196,7 +196,8 @@ class Inventory:
         """Yield the roles that Chalice created, not those that `iam_role_arn` names.
 
         An interrupted deploy may have created a role without its function. The next one goes on
-        with it, so it is only listed to be deleted.
+        with it, so it is only listed to be deleted. If all roles are given, there is none, and the
+        deployer may not be allowed to ask.
         """
         used = {function.role_arn.rpartition("/")[2] for function in self.functions}
         names = {function.name for function in self.functions} | self.names.functions
@@ -204,8 +205,9 @@ class Inventory:
         given = {scope.iam_role_arn for scope in scopes}
         roles = {self.name: "default-role"}
         roles |= {f"{self.name}-{name}": f"{name}_role" for name in sorted(names)}
+        may_be_unused = self.deleting and any(scope.manage_iam_role for scope in scopes)
         for role_name, name in roles.items():
-            if not self.deleting and role_name not in used:
+            if not may_be_unused and role_name not in used:
                 continue
             found = find(self.client("iam").get_role, RoleName=role_name)
             if found and found["Role"]["Arn"] not in given:
