@@ -88,7 +88,7 @@ def before_package(project: Project, app: Chalice, pkg_format: str = "cloudforma
             pattern = '{"source": ["aws.s3"], "detail": {"bucket": {"name": ["'
             raise Refusal(
                 f"{place(project, app.handler_map[event.name])}: a stack cannot have on_s3_event. "
-                f'Use on_cw_event({pattern}{event.bucket}"]}}}}}}), and turn on "EventBridge'
+                f'Use on_cw_event({pattern}{event.bucket}"]}}}}}}), and turn on "EventBridge '
                 f'notifications" of the bucket; or `{project.command("deploy")}`.'
             )
 

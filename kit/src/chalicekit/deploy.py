@@ -34,7 +34,7 @@ def deploy(project: Project) -> None:
         checks.before_build(project)
         built = build(project)
         archive.check_upload(built.package)
-        with app_of(built, project.config.environment_variables) as app:
+        with app_of(built, project) as app:
             checks.before_deploy(project, app)
             resources.ensure(project)
             inventory.names = Names.of_app(app)

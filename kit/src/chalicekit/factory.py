@@ -7,7 +7,7 @@ package, the resources that AWS has, and a place for its record.
 import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -56,23 +56,29 @@ from chalice.policy import AppPolicyGenerator
 from chalice.utils import UI, OSUtils
 
 from chalicekit.build import Build
+from chalicekit.emulator.on_demand import client_environment
 from chalicekit.load import load_app
 from chalicekit.merge import FragmentMerger
+from chalicekit.project import Project
 
 OS = OSUtils()
 
 
 @contextmanager
-def app_of(built: Build, variables: Mapping[str, str]) -> Iterator[Chalice]:
+def app_of(built: Build, project: Project) -> Iterator[Chalice]:
     """Import the app that was built, and yield it.
 
-    Only the import sees `variables`, the stage's environment variables: they are for the functions,
-    and AWS_DEFAULT_REGION, for example, would lead the deployment to another region.
+    Only the import sees the function's environment: the stage's variables, and the region, which
+    Lambda always has. For an emulated AWS, calls of AWS during the import go there.
     """
     environment, path, writes = dict(os.environ), list(sys.path), sys.dont_write_bytecode
     sys.dont_write_bytecode = True
     try:
-        os.environ.update(variables)
+        if project.emulator:
+            os.environ.update(client_environment(project.emulator))
+        region = project.session.get_config_variable("region") or "us-east-1"
+        os.environ.update({"AWS_DEFAULT_REGION": region, "AWS_REGION": region})
+        os.environ.update(project.config.environment_variables)
         app = load_app(built.app, built.packages)
         os.environ.clear()
         os.environ.update(environment)

@@ -41,6 +41,8 @@ def places(error: BaseException, folder: Path) -> list[str]:
     found = []
     for frame in traceback.extract_tb(error.__traceback__):
         path = Path(os.path.relpath(frame.filename, folder))
-        if path.parts[0] in ("chalicelib", "vendor") or (path.suffix == ".py" and not path.parts[1:]):
+        if path.parts[0] in ("chalicelib", "vendor") or (
+            path.suffix == ".py" and not path.parts[1:]
+        ):
             found.append(f"{path}, line {frame.lineno}")
     return found

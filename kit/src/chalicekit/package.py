@@ -35,7 +35,7 @@ def package(
         checks.before_build(project)
         built = build(project)
         with (
-            app_of(built, config.environment_variables) as app,
+            app_of(built, project) as app,
             tempfile.TemporaryDirectory(dir=project.build) as written,
         ):
             checks.before_package(project, app, pkg_format)
