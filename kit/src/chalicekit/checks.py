@@ -47,17 +47,17 @@ SCHEDULE = re.compile(
 PATH_PART = re.compile(r"\{[\w.:-]+\+?\}|[\w.:~-]+", re.ASCII)  # as API Gateway says it
 
 
-def before_build(project: Project, config: Config | None = None) -> None:
-    """Check a stage's settings, or `config`; raises Refusal with a line for each that is wrong."""
-    config = config or project.config
+def before_build(project: Project) -> None:
+    """Check the settings of a stage; raises Refusal with a line for each that is wrong."""
+    config = project.config
     refuse(wrong_settings(config))
     functions = configured_functions(config)
     refuse(chain(wrong_variables(functions), missing_policies(project, functions)))
 
 
-def before_deploy(project: Project, app: Chalice, config: Config | None = None) -> None:
+def before_deploy(project: Project, app: Chalice) -> None:
     """Check an app against its settings and against what AWS takes; raises Refusal."""
-    config = config or project.config
+    config = project.config
     functions = functions_of(config, app)
     refuse(
         chain(

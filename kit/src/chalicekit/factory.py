@@ -79,7 +79,7 @@ def app_of(built: Build, project: Project) -> Iterator[Chalice]:
         region = project.session.get_config_variable("region") or "us-east-1"
         os.environ.update({"AWS_DEFAULT_REGION": region, "AWS_REGION": region})
         os.environ.update(project.config.environment_variables)
-        app = load_app(built.app, built.packages)
+        app = load_app(built.app, built.packages, built.in_layers)
         os.environ.clear()
         os.environ.update(environment)
         yield app

@@ -32,6 +32,7 @@ class Build:
         packages: The app's requirements for this machine.
         package: The deployment package, a zip.
         layer: The zip of the managed layer, if the settings ask for one and it is not empty.
+        in_layers: The names of the modules that the app expects in the layers of its settings.
 
     """
 
@@ -39,6 +40,7 @@ class Build:
     packages: Path
     package: Path
     layer: Path | None
+    in_layers: tuple[str, ...] = ()
 
 
 def build(project: "Project") -> Build:
@@ -56,13 +58,13 @@ def build(project: "Project") -> Build:
     architecture = None if project.emulator else config.lambda_architecture
     there = requirements.install(project.folder, cache, architecture) if architecture else here
     own, shared = app_files(app), shared_files(app, there)
-    imports.check(own | shared, project.folder, settings.layer_modules)
+    in_layers = imports.check(own | shared, project.folder, settings.layer_modules)
     archive.check_size(own | shared)
     own = with_bytecode(own, folder / "bytecode")
     shared = with_bytecode(shared, folder / "bytecode")
     task = files.lay_out(own | shared, folder / "task")
     host, variables = here if architecture else None, config.environment_variables
-    layers = settings.layer_modules
+    layers = {*settings.layer_modules, *in_layers}
     boot.check(task, project.folder, project.name, variables, host, layers)
     layer = None
     if config.automatic_layer:
@@ -71,7 +73,8 @@ def build(project: "Project") -> Build:
         layer = archive.write_zip(in_layer, folder / "layer.zip") if in_layer else None
     else:
         own |= shared
-    return Build(app, here, archive.write_zip(own, folder / "deployment.zip"), layer)
+    package = archive.write_zip(own, folder / "deployment.zip")
+    return Build(app, here, package, layer, in_layers)
 
 
 def app_files(app: Path) -> Files:

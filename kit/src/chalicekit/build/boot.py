@@ -24,11 +24,9 @@ NO_AWS = {
     "AWS_SESSION_TOKEN": "test",
 }
 OS = ("<frozen os>", "/os.py")  # where os.environ is
-UNREACHABLE = {
-    "botocore.exceptions.ConnectionError",
-    "botocore.exceptions.HTTPClientError",
-    "botocore.exceptions.ClientError",
-}
+# Errors of AWS's SDK, other clients and databases when there is no network
+UNREACHABLE = {"ConnectionError", "ConnectionFailure", "HTTPClientError", "OperationalError"}
+UNREACHABLE |= {"ProxyError", "TimeoutError", "URLError", "gaierror"}
 
 
 def check(
@@ -41,10 +39,11 @@ def check(
 ) -> None:
     """Import the app in the unpacked package `task` once; raise Refusal if that fails.
 
-    It sees the function's `name` and environment `variables`, and no AWS: an app that calls AWS
+    It sees the function's `name` and environment `variables`, and no network: an app that uses it
     while it is imported is checked up to there. `host` has the requirements for this machine, if
-    those in the package are for another. `layers` names the modules that layers bring, or `*`; they
-    are taken from this environment.
+    those in the package are for another. `layers` names the modules that layers bring; they are
+    taken from this environment, or something stands in for them. With `*`, other modules that are
+    in this environment can be a layer's, too.
     """
     arguments = {
         "task": str(task),
@@ -92,7 +91,7 @@ def compiled_packages(task: Path) -> list[str]:
 
 
 def report(error: Mapping[str, Any], task: Path, project: Path) -> None:
-    """Raise Refusal for an error that Lambda would have too; say so if the app only calls AWS."""
+    """Raise Refusal for an error that Lambda would have too; say so if it is about the network."""
     places = list[str]()
     for file, line in error["frames"]:
         if Path(file).is_relative_to(task):
@@ -102,7 +101,9 @@ def report(error: Mapping[str, Any], task: Path, project: Path) -> None:
     own = ("app.py", "chalicelib/", "vendor/")
     where = "".join(place for place in places if place.startswith(own) or place == places[-1])
     if UNREACHABLE & set(error["kinds"]):
-        click.echo(f"{where}it calls AWS during its import, so the rest is not checked.", err=True)
+        click.echo(
+            f"{where}it uses the network when imported, so the rest is not checked.", err=True
+        )
         return
     reason = " ".join(error["reason"].split())
     help_ = advice(error, task, project)

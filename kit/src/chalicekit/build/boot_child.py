@@ -8,12 +8,53 @@ layers bring, which are taken from the folders `beside`. What goes wrong is writ
 import errno
 import json
 import os
+import socket
 import sys
 import traceback
+from importlib.abc import Loader
 from importlib.machinery import ModuleSpec, PathFinder
+from importlib.util import spec_from_loader
+from types import ModuleType
 from typing import Any
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+HERE = (None, "", "localhost", "127.0.0.1", "::1")
+
+
+class StandIn(ModuleType):
+    """Stands in for a module that is not here, and for whatever is in it.
+
+    It can be called, used as a decorator, which changes nothing, and be a base class.
+    """
+
+    __path__: Any = ()
+
+    def __getattr__(self, name: str) -> "StandIn":
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return StandIn(f"{self.__name__}.{name}")
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        """Return a function that is decorated as it is, and otherwise a stand-in."""
+        is_decorator = len(arguments) == 1 and not options and callable(arguments[0])
+        return arguments[0] if is_decorator else self
+
+    def __mro_entries__(self, bases: Any) -> "tuple[type, ...]":
+        return ()
+
+    def __getitem__(self, key: Any) -> "StandIn":
+        return self
+
+    def __or__(self, other: Any) -> "StandIn":
+        return self
+
+    __ror__ = __or__
+
+    def __enter__(self) -> "StandIn":
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        pass
 
 
 class Compiled:
@@ -27,27 +68,47 @@ class Compiled:
         return PathFinder.find_spec(name, [self.host]) if name in self.names else None
 
 
-class Layers:
-    """Finds modules that layers bring, and what those import."""
+class Layers(Loader):
+    """Finds modules that layers bring, after everything else: `beside`, or a stand-in.
 
-    def __init__(self, names: list[str], beside: list[str], task: str) -> None:
+    `names` are those modules at the top; `*` is any that is found beside. What they import is found
+    beside, too: all that is imported from elsewhere than the folder `task`.
+    """
+
+    def __init__(self, names: "list[str]", beside: "list[str]", task: str) -> None:
         self.names, self.beside, self.task = names, beside, task
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> "ModuleSpec | None":
-        """Find a module at the top that nothing else has."""
+        """Find a module that nothing else has."""
+        if path is not None:
+            is_inside = isinstance(sys.modules.get(name.rpartition(".")[0]), StandIn)
+            return spec_from_loader(name, self) if is_inside else None
         frame = sys._getframe(1)
         while frame.f_back and "importlib" in frame.f_code.co_filename:
             frame = frame.f_back
         is_from_layer = not frame.f_code.co_filename.startswith(self.task)
-        if path is None and (name in self.names or "*" in self.names or is_from_layer):
-            return PathFinder.find_spec(name, self.beside)
-        return None
+        is_named = name in self.names
+        found = None
+        if is_named or is_from_layer or "*" in self.names:
+            found = PathFinder.find_spec(name, self.beside)
+        return found or (spec_from_loader(name, self) if is_named else None)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Return a stand-in."""
+        return StandIn(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Leave the stand-in as it is."""
 
 
-def make_read_only(task: str) -> None:
-    """Let attempts to write below `task` fail, as on Lambda, also for root."""
+def restrict(task: str) -> None:
+    """Let attempts to write below `task` fail, as on Lambda, and attempts to use the network."""
 
     def refuse(event: str, arguments: "tuple[Any, ...]") -> None:
+        if event == "socket.connect" and isinstance(arguments[1], tuple):
+            raise ConnectionRefusedError(errno.ECONNREFUSED, "this check has no network")
+        if event == "socket.getaddrinfo" and arguments[0] not in HERE:
+            raise socket.gaierror(socket.EAI_AGAIN, "this check has no network")
         writes = event == "os.mkdir" or (event == "open" and (arguments[2] or 0) & WRITING)
         if writes and isinstance(arguments[0], (str, bytes)):
             path = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100 - nothing to import
@@ -69,7 +130,7 @@ def describe(error: BaseException) -> "dict[str, Any]":
     return {
         "reason": f"{type(error).__name__}: {getattr(error, 'msg', None) or error}",
         "frames": frames,
-        "kinds": [f"{kind.__module__}.{kind.__name__}" for kind in kinds],
+        "kinds": [kind.__name__ for kind in kinds],
         "module": error.name if isinstance(error, ModuleNotFoundError) else None,
         "file": str(error.filename) if isinstance(error, FileNotFoundError) else None,
     }
@@ -86,7 +147,7 @@ def main(
     sys.meta_path.insert(0, Compiled(compiled, host))
     if layers:
         sys.meta_path.append(Layers(layers, beside, task))
-    make_read_only(task)
+    restrict(task)
     try:
         __import__("app")
         answer = {}

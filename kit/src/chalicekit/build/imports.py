@@ -29,21 +29,26 @@ CATCHES_IMPORT_ERROR = {"ImportError", "ModuleNotFoundError", "Exception", "Base
 VARIES_BY_MACHINE = {"version_info", "platform", "__name__"}
 
 
-def check(files: Mapping[str, Path], project: Path, layers: Collection[str] = ()) -> None:
+def check(
+    files: Mapping[str, Path], project: Path, layers: Collection[str] = ()
+) -> tuple[str, ...]:
     """Raise Refusal with a line for each import of the app that fails on Lambda.
 
     `files` are those of the deployment package by their paths in it. `layers` has the names of the
-    modules that layers bring, or `*` if they may bring any.
+    modules that layers bring, or `*` if they may bring any. Returns the names of those that the app
+    imports.
     """
-    found = dict.fromkeys(missing_imports(files))
+    missing = dict.fromkeys(missing_imports(files))
+    in_layers = [found for found in missing if may_be_in_layer(found[2], project, layers)]
     lines = [
         f"{path}, line {line}: {module} is not in the deployment package: "
         f"{advice(module, project)}."
-        for path, line, module in found
-        if not may_be_in_layer(module, project, layers)
+        for path, line, module in missing
+        if (path, line, module) not in in_layers
     ]
     if lines:
         raise Refusal("\n".join(lines))
+    return tuple({module.partition(".")[0]: None for _, _, module in in_layers})
 
 
 def may_be_in_layer(module: str, project: Path, layers: Collection[str]) -> bool:
