@@ -51,6 +51,7 @@ def test_make_lists_its_commands(folder: Path) -> None:
         (["logs", "STAGE=prod"], "logs --stage prod"),
         (["deploy", "AWS=emulated"], "deploy --stage dev --emulated --emulator-port 4566"),
         (["run", "PORT=8000"], "local --host 127.0.0.1 --port 8000 --stage dev"),
+        (["run", "AWS_PROFILE=me"], "local --host 127.0.0.1 --port 3000 --stage dev --profile me"),
         (["emulator", "AWS_PORT=4000"], "emulator --port 4000"),
     ],
 )

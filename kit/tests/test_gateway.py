@@ -149,14 +149,6 @@ def test_a_body_of_a_binary_type_arrives_in_base64(
     assert (sent["body"], sent["isBase64Encoded"]) == expected
 
 
-def test_binary_types_are_those_at_import(echo: Echo) -> None:
-    echo.api.binary_types = ["image/png"]
-    png: Any = {"headers": {"Content-Type": "image/png"}, "body": b"\x89"}
-    assert event(echo, "/", "PUT", **png)["isBase64Encoded"]
-    echo.api.binary_types = []
-    assert event(echo, "/", "PUT", **png)["isBase64Encoded"]
-
-
 def test_a_client_chooses_the_request_id_and_the_method(echo: Echo) -> None:
     chosen = "01234567-89ab-cdef-0123-456789abcdef"
     headers = {"x-amzn-RequestId": chosen, "X-HTTP-Method-Override": "PUT"}

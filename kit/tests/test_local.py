@@ -275,7 +275,7 @@ def test_advice_names_make_s_commands_and_the_cause() -> None:
     error.__cause__ = ProfileNotFound()
     advice = advice_for(error, advice_by_error(Project(Path("/"), make=True))) or ""
     assert "`make run AWS=emulated`" in advice
-    assert "PROFILE=NAME" in advice
+    assert "add AWS_PROFILE=NAME" in advice
     assert advice_for(ValueError(), advice_by_error(Project(Path("/")))) is None
     assert advice_for(error, advice_by_error(Project(Path("/"), profile="mine"))) is None
 

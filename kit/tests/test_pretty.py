@@ -8,6 +8,15 @@ import pytest
 
 from chalicekit.pretty import PrettyStream, pretty
 
+
+class Terminal(io.StringIO):
+    """A terminal."""
+
+    def isatty(self) -> bool:
+        """Return True."""
+        return True
+
+
 STACK = [
     "Traceback (most recent call last):",
     '  File "/venv/lib/python3.11/site-packages/chalice/app.py", line 2, in call',
@@ -63,9 +72,12 @@ def test_a_traceback_shows_the_app_s_frames(text: str) -> None:
 
 
 def test_a_stream_shows_what_is_printed_to_it() -> None:
-    stream = io.StringIO()
-    print('{"level": "INFO", "message": "hello"}', file=PrettyStream(stream))
-    assert stream.getvalue() == "INFO    hello\n"
+    record = '{"level": "INFO", "message": "hello"}'
+    file, terminal = io.StringIO(), Terminal()
+    for stream in (file, terminal):
+        print(record, file=PrettyStream(stream))
+    assert file.getvalue() == record + "\n"
+    assert terminal.getvalue() == "INFO    hello\n"
 
 
 @pytest.mark.parametrize(
@@ -74,10 +86,6 @@ def test_a_stream_shows_what_is_printed_to_it() -> None:
 def test_colours_can_be_switched_off(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], colours: bool
 ) -> None:
-    class Terminal(io.StringIO):
-        def isatty(self) -> bool:
-            return True
-
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     for name, value in environment.items():

@@ -26,7 +26,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 from uuid import UUID, uuid4
-from weakref import WeakKeyDictionary
 
 from awslambdaric.lambda_runtime_marshaller import to_json
 from chalice import Chalice
@@ -43,9 +42,6 @@ if TYPE_CHECKING:
     import pytest
 
 Event = dict[str, Any]
-
-# A deployed API keeps the binary types that its app declared when it was imported.
-binary_types_of = WeakKeyDictionary[Chalice, list[str]]()
 
 
 def use_gateway(monkeypatch: "pytest.MonkeyPatch") -> None:
@@ -161,7 +157,7 @@ class Gateway(LocalGateway):
     def __init__(self, app_object: Chalice, config: Config) -> None:
         """Create the API of an app; `config` has the settings of its stage."""
         super().__init__(app_object, config)
-        self.binary_types = binary_types_of.setdefault(app_object, [*app_object.api.binary_types])
+        self.binary_types = app_object.api.binary_types
         self.routes = sorted(map(Route, app_object.routes), key=lambda route: route.rank)
         self.stage = config.api_gateway_stage or DEFAULT_APIGATEWAY_STAGE_NAME
 

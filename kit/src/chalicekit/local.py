@@ -140,8 +140,7 @@ def serve(project: Project, host: str, port: int) -> None:
     os.environ.clear()
     os.environ.update(environment)
     os.chdir(project.folder)
-    if sys.stdout.isatty():
-        sys.stdout = cast(TextIO, PrettyStream(sys.stdout))
+    sys.stdout = cast(TextIO, PrettyStream(sys.stdout))
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")  # as Chalice
     advise_in_log(project.folder, advice)
     try:
@@ -201,7 +200,7 @@ def advice_by_error(project: Project) -> dict[str, str]:
         return {"EndpointConnectionError": advice}
     if project.profile:
         return {}
-    command, profile = ("run", "PROFILE=") if project.make else ("local", "--profile ")
+    command, profile = ("run", "AWS_PROFILE=") if project.make else ("local", "--profile ")
     emulated = replace(project, emulator=f"http://127.0.0.1:{DEFAULT_EMULATOR_PORT}")
     advice = (
         f"The app calls AWS, and has no account here: run `{emulated.command(command)}` for an "

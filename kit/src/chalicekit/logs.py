@@ -1,6 +1,7 @@
 """`logs`: the log of each function of a stage."""
 
 import re
+import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta, timezone
@@ -11,6 +12,7 @@ import click
 from chalicekit.deploy import connection
 from chalicekit.errors import Refusal
 from chalicekit.inventory import Inventory, find_all
+from chalicekit.pretty import for_reader
 from chalicekit.project import Project
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -44,7 +46,7 @@ def logs(project: Project, name: str = "", since: str = "10m", follow: bool = Fa
                 if group != shown:  # apart from the lines, which may go to another program
                     click.echo(f"{group}:", err=True)
                     shown = group
-                click.echo(message)
+                click.echo(for_reader(message, sys.stdout))
         except KeyboardInterrupt:  # that is how `follow` ends
             if not follow:
                 raise

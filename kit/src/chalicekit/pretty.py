@@ -75,21 +75,25 @@ def escaped(text: str) -> str:
     return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
 
 
-def has_colours(stream: TextIO) -> bool:
-    """Tell whether a stream is a terminal that shows colours (no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+def for_reader(text: str, stream: TextIO) -> str:
+    """Return a line of a log for a person if `stream` is a terminal, and unchanged otherwise.
+
+    It has colours if the terminal has them (no-color.org).
+    """
+    colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return pretty(text, colour) if stream.isatty() else text
 
 
 class PrettyStream:
-    """A terminal's stream that shows the records which are written to it for a person."""
+    """A stream that shows the log which is written to it as people read it, if it is a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
         """Wrap a stream."""
-        self.stream, self.colour = stream, has_colours(stream)
+        self.stream = stream
 
     def write(self, text: str) -> int:
         """Write a text; a record is one text, or one and its line break."""
-        return self.stream.write(pretty(text, self.colour))
+        return self.stream.write(for_reader(text, self.stream))
 
     def __getattr__(self, name: str) -> object:
         """Leave everything else to the stream."""

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
@@ -39,6 +40,16 @@ def pytest_configure(config: pytest.Config) -> None:
         for name in own - environment.keys():
             del os.environ[name]
         os.environ.update(environment)
+
+
+def pytest_runtest_setup() -> None:
+    """Let Chalice's own warnings fail no test: users cannot change what they are about.
+
+    They are that user pools and IAM let everyone in, and for records of Kinesis and DynamoDB on
+    Python 3.12 and later. pytest forgets this after each test.
+    """
+    warnings.filterwarnings("ignore", category=UserWarning, module=r"chalice\.local")
+    warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"chalice\.app")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
