@@ -9,11 +9,9 @@ import asyncio
 import json
 import re
 import secrets
-from base64 import b64decode, b64encode
-from collections import defaultdict
+from base64 import b64encode
 from collections.abc import Iterable
 from contextlib import suppress
-from itertools import chain
 from typing import Any
 from urllib.parse import urlsplit
 from uuid import UUID
@@ -22,20 +20,17 @@ from ministack import app
 from ministack.services import apigateway as websockets
 from ministack.services import apigateway_v1 as apigateway
 
+from chalicekit.proxy import NOT_FORWARDED, reply_to
 from chalicekit.runtime.api import REQUEST_LIMIT
 from chalicekit.runtime.events import proxy_event
 
 Response = tuple[int, dict[str, Any], bytes]
 
-JSON: dict[str, Any] = {"content-type": "application/json"}
-RESPONSE_FIELDS = {"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}
-RENAMED = {"connection", "content-length", "date", "server"}
 GATEWAY_LIMIT = 10 * 1024 * 1024
 SIBLING = (
     "Unable to create resource at path '{path}': A sibling ({part}) of this resource already has a "
     "variable path part -- only one is allowed"
 )
-NOT_FORWARDED = {"connection", "content-length", "expect", "transfer-encoding", "upgrade"}
 
 # MiniStack's own functions, which the functions below call
 handle_request = apigateway.handle_request
@@ -240,9 +235,9 @@ async def invoke_function(
         return apigateway._GatewayError("INTEGRATION_TIMEOUT", "Endpoint request timed out")
     if error:  # there is no such function
         return apigateway._GatewayError("API_CONFIGURATION_ERROR", "Internal server error")
-    accepted = headers.get("accept", "").partition(",")[0]
-    binary = apigateway._media_type_matches(accepted, binary_media_types)
-    status, response_headers, body = client_response(result["body"], binary)
+    accepted = headers.get("accept", "application/json")
+    status, named, body = reply_to(result["body"], accepted, binary_media_types)
+    response_headers: dict[str, Any] = {name.lower(): values for name, values in named.items()}
     context = event["requestContext"]
     response_headers["x-amzn-requestid"] = context["requestId"]
     response_headers["x-amz-apigw-id"] = context["extendedRequestId"]
@@ -280,39 +275,3 @@ def complete_event(
         "queryStringParameters": query and {name: values[-1] for name, values in query.items()},
         "requestContext": context,
     }
-
-
-def client_response(result: Any, binary: bool) -> Response:
-    """Return the response to a client for a function's result; `binary` if it accepts bytes."""
-    if not is_well_formed(result):
-        refused = {"x-amzn-errortype": "InternalServerErrorException"}
-        return 502, JSON | refused, b'{"message": "Internal server error"}'
-    single = {name: [value] for name, value in (result.get("headers") or {}).items()}
-    headers = defaultdict[str, list[str]](list)
-    for name, values in chain((result.get("multiValueHeaders") or {}).items(), single.items()):
-        sent_as = f"x-amzn-remapped-{name}" if name.lower() in RENAMED else name
-        texts = [str(value).lower() if isinstance(value, bool) else value for value in values]
-        headers[sent_as.lower()] += texts
-    headers.pop("transfer-encoding", None)
-    body = result.get("body") or ""
-    content = b64decode(body) if result.get("isBase64Encoded") and binary else body.encode()
-    return int(result.get("statusCode") or 200), JSON | headers, content
-
-
-def is_well_formed(result: Any) -> bool:
-    """Tell whether API Gateway accepts a function's result.
-
-    docs.aws.amazon.com, "Output format of a Lambda function for proxy integration". No field is
-    required and no other field is allowed: that was recorded on AWS.
-    """
-    if not isinstance(result, dict) or not result.keys() <= RESPONSE_FIELDS:
-        return False
-    headers, lists = result.get("headers") or {}, result.get("multiValueHeaders") or {}
-    return (
-        isinstance(headers, dict)
-        and isinstance(lists, dict)
-        and all(isinstance(values, list) for values in lists.values())
-        and all(isinstance(value, str | bool) for value in chain(headers.values(), *lists.values()))
-        and isinstance(result.get("body"), str | None)
-        and str(result.get("statusCode") or 200).isdigit()
-    )
