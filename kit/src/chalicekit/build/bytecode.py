@@ -13,10 +13,23 @@ import marshal
 import sys
 import warnings
 from pathlib import Path
+from types import CodeType
 
 from chalicekit.build.lean import lean
 
 CHECKED_HASH = 0b11
+CHARACTERS = [sys.intern(chr(number)) for number in range(256)]
+
+
+def reproducible(code: CodeType) -> bytes:
+    """Return compiled code as bytes, which do not depend on what else this process has loaded.
+
+    marshal also writes which strings are interned and which objects have other references
+    (github.com/python/cpython/issues/78274). The strings that the code may share with the rest of
+    the process are the characters, all interned above, and identifiers: each has another reference
+    as long as there are `code` and a copy of it.
+    """
+    return marshal.dumps(marshal.loads(marshal.dumps(code)))
 
 
 def compile_module(source: Path, target: Path, name: str) -> None:
@@ -38,7 +51,7 @@ def compile_module(source: Path, target: Path, name: str) -> None:
         importlib.util.MAGIC_NUMBER
         + CHECKED_HASH.to_bytes(4, "little")
         + importlib.util.source_hash(content)
-        + marshal.dumps(code)
+        + reproducible(code)
     )
 
 
