@@ -1,0 +1,236 @@
+"""One app in process, under `chalicekit local` and in the emulated AWS: the same responses."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import pytest
+import requests
+from chalice.test import Client
+
+from chalicekit.gateway import use_gateway
+from chalicekit.load import load_app
+from tests.processes import wait_until
+from tests.project import TestProject
+from tests.test_local import local
+
+pytestmark = pytest.mark.xdist_group("places")  # one server for all
+
+APP = """
+import json
+
+from chalice import AuthResponse, Chalice, CORSConfig, Response
+
+app = Chalice(app_name="NAME")
+
+
+@app.authorizer(header="X-Token", ttl_seconds=0)
+def check(request):
+    if request.token == "unauthorized":
+        raise Exception("Unauthorized")
+    return {
+        "allow": AuthResponse(["*"], "me", {"n": 1}),
+        "other": AuthResponse(["/other"], "me"),
+        "none": None,
+        "text": "text",
+    }[request.token]
+
+
+@app.route("/", methods=["GET", "POST", "HEAD"], cors=True, content_types=["text/plain"])
+def index():
+    return "hello"
+
+
+@app.route("/guarded", authorizer=check)
+def guarded():
+    return {key: app.current_request.context["authorizer"][key] for key in ("principalId", "n")}
+
+
+@app.route("/files/{path+}")
+def files():
+    return app.current_request.to_original_event()["pathParameters"]
+
+
+@app.route("/items/{name}")
+def item(name):
+    return name
+
+
+@app.route("/event", methods=["GET", "PUT"], content_types=[])
+def event():
+    event = app.current_request.to_original_event()
+    context = event["requestContext"]
+    keys = sorted(event) + sorted(context) + sorted(context["identity"])
+    same = ("resource", "path", "httpMethod", "body", "isBase64Encoded", "pathParameters")
+    same += ("queryStringParameters", "multiValueQueryStringParameters", "stageVariables")
+    names = ("resourcePath", "httpMethod", "stage", "protocol")
+    values = [event[key] for key in same] + [context[key] for key in names]
+    return Response(json.dumps([keys, values]), {"Content-Type": "text/plain"})
+
+
+@app.route("/headers")
+def headers():
+    return Response("x", {"X-Two": ["1", "2"], "content-type": "text/plain", "Date": "never"}, 201)
+
+
+@app.route("/bytes")
+def raw():
+    return Response(b"\\x89PNG", {"Content-Type": "image/png"})
+
+
+@app.route("/broken")
+def broken():
+    return Response(b"\\xff", {"Content-Type": "text/plain"})
+
+
+@app.middleware("http")
+def number(request, respond):
+    response = respond(request)
+    if request.path == "/number":
+        response.headers["X-Number"] = 1
+    return response
+
+
+@app.route("/number")
+def view():
+    return "x"
+
+
+@app.route("/status/{code}")
+def status(code):
+    return Response("", status_code=int(code))
+
+
+@app.route("/error")
+def error():
+    raise ValueError("no")
+"""
+
+REQUESTS: list[tuple[str, dict[str, str]]] = [
+    ("GET /", {}),
+    ("GET //", {}),
+    ("HEAD /", {}),
+    ("POST /", {"Content-Type": "text/plain"}),
+    ("POST /", {"Content-Type": "image/gif"}),
+    ("PUT /", {}),
+    ("OPTIONS /", {"Origin": "https://a.test"}),
+    ("OPTIONS /event", {}),
+    ("GET /none", {}),
+    ("GET /none", {"Authorization": "Bearer a"}),
+    ("GET /guarded", {}),
+    ("GET /guarded", {"Authorization": "allow"}),
+    *[
+        ("GET /guarded", {"X-Token": token})
+        for token in ("allow", "other", "none", "text", "unauthorized", "raise")
+    ],
+    ("GET /files/a/b%20c", {}),
+    ("GET /files", {}),
+    ("GET /items/a%2Fb", {}),
+    ("GET /items/a/", {}),
+    ("GET /event?a=1&a=2+3&b=", {}),
+    ("GET /event/", {}),
+    ("PUT /event", {"Content-Type": "text/plain"}),
+    ("PUT /event", {"Content-Type": "image/png"}),
+    ("POST /event", {"X-HTTP-Method-Override": "PUT", "Content-Type": "text/plain"}),
+    ("GET /headers", {}),
+    ("GET /bytes", {"Accept": "image/png"}),
+    ("GET /bytes", {"Accept": "text/html, image/png"}),
+    ("GET /bytes", {}),
+    ("GET /broken", {}),
+    ("GET /number", {}),
+    ("GET /status/204", {}),
+    ("GET /status/304", {}),
+    ("GET /status/205", {}),
+    ("GET /error", {}),
+]
+
+
+class Seen(NamedTuple):
+    """A response, without what differs each time."""
+
+    status: int
+    headers: dict[str, str]
+    body: Any
+
+
+# Chalice's server, MiniStack's and Python's own headers, and those of a connection
+OWN = {"date", "server", "content-length", "connection", "x-amzn-requestid", "x-amz-apigw-id"}
+OWN |= {"x-amz-id-2", "x-amz-request-id", "x-amzn-trace-id", "apigw-requestid"}
+
+
+def seen(status: int, headers: Any, body: bytes) -> Seen:
+    """Return a response for a comparison."""
+    try:
+        content: Any = json.loads(body)
+    except ValueError:
+        content = body
+    texts = {
+        name.lower(): ", ".join(value) if isinstance(value, list) else value
+        for name, value in headers.items()
+        if name.lower() not in OWN
+    }
+    return Seen(status, texts, content)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory, aws: str) -> TestProject:
+    """The app's project."""
+    return TestProject(tmp_path_factory.mktemp("places") / "project", aws, APP)
+
+
+@pytest.fixture(scope="module")
+def local_url(project: TestProject) -> Iterator[str]:
+    """The app's URL under `chalicekit local`."""
+    with local(project, "--no-autoreload") as running:
+        wait_until(lambda: "Serving on" in running.printed())
+        yield f"http://127.0.0.1:{running.port}"
+
+
+@pytest.fixture(scope="module")
+def deployed_url(project: TestProject) -> str:
+    """The app's URL in the emulated AWS."""
+    return project.deploy()
+
+
+@pytest.fixture(scope="module")
+def in_process(project: TestProject) -> Iterator[Callable[..., Seen]]:
+    """Sends requests to the app in process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [*sys.path])
+        patch.setenv("AWS_CHALICE_CLI_MODE", "true")  # the import sets it, too
+        app = load_app(project.folder, project.folder)
+        patch.delitem(sys.modules, "app")
+        use_gateway(patch)
+        with Client(app, "dev", str(project.folder)) as client:
+
+            def send(method: str, path: str, headers: dict[str, str], body: bytes) -> Seen:
+                response = client.http.request(method, path, headers=headers, body=body)
+                return seen(response.status_code, response.headers, response.body)
+
+            yield send
+
+
+def over_http(url: str, method: str, path: str, headers: dict[str, str], body: bytes) -> Seen:
+    """Send a request."""
+    response = requests.request(
+        method, url + path, headers={"Accept": "*/*", **headers}, data=body, timeout=60
+    )
+    return seen(response.status_code, response.headers, response.content)
+
+
+@pytest.mark.parametrize(("line", "headers"), REQUESTS)
+def test_a_response_is_the_same_everywhere(
+    local_url: str,
+    deployed_url: str,
+    in_process: Callable[..., Seen],
+    line: str,
+    headers: dict[str, str],
+) -> None:
+    method, path = line.split()
+    body = b"\x89" if method in ("PUT", "POST") else b""
+    deployed = over_http(deployed_url, method, path, headers, body)
+    if deployed.body == {}:  # a preflight: MiniStack sends this for no body
+        deployed = deployed._replace(body=b"")
+    assert over_http(local_url, method, path, headers, body) == deployed
+    assert in_process(method, path, {"Accept": "*/*", **headers}, body) == deployed
