@@ -72,7 +72,12 @@ class Project:
             advice = f"choose {known}" if stages else known
             raise Refusal(f"Stage {self.stage} is not in .chalice/config.json: {advice}.")
         defaults = {"project_dir": str(self.folder), **DEFAULTS}
-        return Config(self.stage, None, dict(self.options), self.settings, defaults)
+        return Config(
+            self.stage,
+            user_provided_params=dict(self.options),
+            config_from_disk=self.settings,
+            default_params=defaults,
+        )
 
     @property
     def name(self) -> str:
