@@ -57,6 +57,16 @@ def bucket_reader(event):
 def topic_reader(event):
     pass
 """
+TRUST = json.dumps(
+    {
+        "Version": "2012-10-17",
+        "Statement": {
+            "Effect": "Allow",
+            "Principal": {"Service": "lambda.amazonaws.com"},
+            "Action": "sts:AssumeRole",
+        },
+    }
+)
 # What AWS lists, and how that is named
 LISTS = [
     ("lambda", "list_functions", "Functions", "FunctionArn"),
@@ -157,6 +167,57 @@ def test_delete_finds_the_role_of_a_blueprints_function(project: TestProject) ->
     assert in_aws(project) == [f"arn:aws:iam::000000000000:role/{project.name}-dev-night_run"]
     delete(project.project())
     assert in_aws(project) == []
+
+
+def test_a_role_that_is_given_is_not_asked_for(project: TestProject) -> None:
+    name = f"{project.name}-dev-api_handler"  # as Chalice names its own
+    iam = client(project.aws, "iam")
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+    project.configure("dev", manage_iam_role=False, iam_role_arn=role)
+    dev, asked = project.project(), []
+    dev.session.register("before-call.iam.*", lambda model, **_: asked.append(model.name))
+    deploy(dev)
+    forget(project)
+    delete(dev)
+    assert asked == []
+    assert in_aws(project) == [role]
+
+
+def test_roles_that_are_given_from_now_on_replace_those_of_chalice(project: TestProject) -> None:
+    deploy(project.project())
+    iam = client(project.aws, "iam")
+    role = iam.create_role(RoleName=f"given-{project.name}", AssumeRolePolicyDocument=TRUST)
+    project.configure("dev", manage_iam_role=False, iam_role_arn=role["Role"]["Arn"])
+    deploy(project.project())
+    assert project.left_in_aws()["roles"] == 1
+
+
+def test_the_versions_of_the_managed_layer_are_found(project: TestProject) -> None:
+    functions, layer = client(project.aws, "lambda"), f"{project.name}-dev-managed-layer"
+    project.write("vendor/shared.py", "")
+    project.configure(automatic_layer=True)
+    deploy(project.project())
+    functions.publish_layer_version(LayerName=layer, Content={"ZipFile": zipped(shared="")})
+    forget(project)
+    project.configure(automatic_layer=None)
+    delete(project.project())
+    assert functions.list_layer_versions(LayerName=layer)["LayerVersions"] == []
+
+
+def test_a_domain_with_other_apis_is_kept(
+    project: TestProject, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = f"{project.name}.example.com"
+    project.configure(
+        api_gateway_custom_domain={"domain_name": name, "certificate_arn": "arn:aws:acm:::1"}
+    )
+    deploy(project.project())
+    gateway = client(project.aws, "apigateway")
+    other = gateway.create_rest_api(name="other")["id"]
+    gateway.create_base_path_mapping(domainName=name, basePath="other", restApiId=other)
+    delete(project.project())
+    assert f"{name} also maps to other APIs, so it is kept." in capsys.readouterr().err
+    assert gateway.get_domain_name(domainName=name)
 
 
 def create_by_hand(project: TestProject) -> list[str]:

@@ -121,6 +121,39 @@ Resources:
     assert f":{shop.name}-dev-failed" in found["RedrivePolicy"]
 
 
+def test_a_template_in_yaml_may_have_the_date_of_a_policy(shop: Shop) -> None:
+    (shop.folder / ".chalice" / "resources.json").unlink()
+    shop.write(
+        ".chalice/resources.yaml",
+        """\
+Resources:
+  Jobs: {Type: AWS::SQS::Queue}
+  Policy:
+    Type: AWS::SQS::QueuePolicy
+    Properties: {Queues: [!Ref Jobs], PolicyDocument: {Version: 2012-10-17, Statement: []}}
+""",
+    )
+    assert shop.ensure() == [f"Creating stack: {shop.stack}"]
+
+
+@pytest.mark.parametrize("operation", ["CreateChangeSet", "ExecuteChangeSet", "DeleteStack"])
+def test_a_rerun_continues_after_an_interruption(shop: Shop, operation: str) -> None:
+    if operation == "DeleteStack":  # that is called for a stack whose creation failed
+        shop.declare(Wrong=WRONG)
+        shop.is_refused()
+        shop.declare(Links=TABLE)
+
+    def end(**_: Any) -> None:
+        raise KeyboardInterrupt
+
+    interrupted = shop.project()
+    interrupted.session.register(f"after-call.cloudformation.{operation}", end)
+    with pytest.raises(KeyboardInterrupt):
+        resources.ensure(interrupted)
+    shop.ensure()
+    assert (shop.ensure(), shop.items()) == ([], 0)
+
+
 def test_a_change_that_would_delete_data_is_refused(shop: Shop) -> None:
     shop.ensure()
     shop.declare(Links=TABLE)

@@ -196,23 +196,26 @@ class Inventory:
         """Yield the roles that Chalice created, not those that `iam_role_arn` names.
 
         An interrupted deploy may have created a role without its function. The next one goes on
-        with it, so it is only listed to be deleted. If all roles are given, there is none, and the
-        deployer may not be allowed to ask.
+        with it, so it is only listed to be deleted. Nothing is asked about roles that are given:
+        who deploys may not be allowed to ask.
         """
-        used = {function.role_arn.rpartition("/")[2] for function in self.functions}
         names = {function.name for function in self.functions} | self.names.functions
-        scopes = [self.config.scope(self.config.chalice_stage, name) for name in sorted(names)]
-        given = {scope.iam_role_arn for scope in scopes}
-        roles = {self.name: "default-role"}
-        roles |= {f"{self.name}-{name}": f"{name}_role" for name in sorted(names)}
-        may_be_unused = self.deleting and any(scope.manage_iam_role for scope in scopes)
-        for role_name, name in roles.items():
-            if not may_be_unused and role_name not in used:
-                continue
-            found = find(self.client("iam").get_role, RoleName=role_name)
-            if found and found["Role"]["Arn"] not in given:
-                arn = found["Role"]["Arn"]
-                yield resource("iam_role", name, role_name=role_name, role_arn=arn)
+        scopes = {name: self.config.scope(self.config.chalice_stage, name) for name in names}
+        given = {scope.iam_role_arn for scope in scopes.values()}
+        arns = {function.role_arn for function in self.functions} - given
+        used = {arn.rpartition("/")[2] for arn in arns}
+        roles = dict[str, str]()
+        for name, scope in sorted(scopes.items()):
+            for role, recorded in (
+                (self.name, "default-role"),
+                (f"{self.name}-{name}", f"{name}_role"),
+            ):
+                if role in used or (self.deleting and scope.manage_iam_role):
+                    roles[role] = recorded
+        for role, recorded in roles.items():
+            if found := find(self.client("iam").get_role, RoleName=role):
+                values = {"role_name": role, "role_arn": found["Role"]["Arn"]}
+                yield resource("iam_role", recorded, **values)
 
     def layers(self) -> Iterator[Resource]:
         """Yield the versions of the layer that `automatic_layer` creates; the newest is in use."""

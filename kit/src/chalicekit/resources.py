@@ -75,53 +75,65 @@ def ensure(project: Project, say: Callable[[str], object] = click.echo) -> None:
 
 def bring_up(project: Project, path: Path, say: Callable[[str], object]) -> None:
     """Do what `ensure` does for the template at `path`."""
-    name, stacks = stack_name(project), project.session.create_client("cloudformation")
-    template = read_template(path)
+    template, name = read_template(path), stack_name(project)
     given = {"App": project.config.app_name, "Stage": project.stage}
-    parameters = {key: given[key] for key in given.keys() & template.get("Parameters", {}).keys()}
-    stack = usable_stack(stacks, name, project)
-    token = f"chalicekit-{uuid.uuid4()}"
-    change_set = stacks.create_change_set(
-        StackName=name,
-        ChangeSetName=token,
-        ClientToken=token,  # a client that sends the request again gets the same change set
-        ChangeSetType="UPDATE" if stack else "CREATE",
-        # A name that is written out is looked for in the account; one from a function is not.
-        TemplateBody=json.dumps(written_out(template, parameters)),
-        Parameters=[
-            {"ParameterKey": key, "ParameterValue": value} for key, value in parameters.items()
-        ],
-        ImportExistingResources=True,
-    )
-    planned = wait(lambda: stacks.describe_change_set(ChangeSetName=change_set["Id"]), "Status")
-    lost = [name_of(change) for change in resource_changes(planned) if is_lost(change)]
-    reason = planned.get("StatusReason", "")
+    values = {key: given[key] for key in given.keys() & (template.get("Parameters") or {})}
+    stacks = project.session.create_client("cloudformation")
+    is_new = usable_stack(stacks, name, project) is None
+    planned = plan(stacks, name, template, values, is_new)
+    changes = [change["ResourceChange"] for change in planned.get("Changes", [])]
+    lost = [name_of(change) for change in changes if is_lost(change)]
     if planned["Status"] == "FAILED" or lost:
-        stacks.delete_change_set(ChangeSetName=change_set["Id"])
+        stacks.delete_change_set(ChangeSetName=planned["ChangeSetId"])
     if lost:
-        values = " ".join(f"{key}={value}" for key, value in sorted(parameters.items()))
+        overrides = " ".join(f"{key}={value}" for key, value in sorted(values.items()))
         raise Refusal(
             f".chalice/{path.name} would delete {', '.join(lost)} with its data. If you mean it: "
             f"`aws cloudformation deploy --stack-name {name} --template-file .chalice/{path.name}"
-            f"{' --parameter-overrides ' + values if values else ''}`."
+            f"{' --parameter-overrides ' if overrides else ''}{overrides}`."
         )
     if planned["Status"] == "FAILED":
-        if "didn't contain changes" in reason or "No updates are to be performed" in reason:
+        if "didn't contain changes" in planned["StatusReason"]:
             return
-        raise Refusal(one_line(f"The stack {name} cannot be made: {reason}"))
-    taken = [
-        name_of(change) for change in resource_changes(planned) if change["Action"] == "Import"
-    ]
-    if taken:
+        raise Refusal(one_line(f"The stack {name} cannot be made: {planned['StatusReason']}"))
+    if taken := [name_of(change) for change in changes if change["Action"] == "Import"]:
         say(f"Taking over what exists: {', '.join(taken)}")
-    say(f"{'Updating' if stack else 'Creating'} stack: {name}")
-    stacks.execute_change_set(
-        ChangeSetName=change_set["Id"], ClientRequestToken=token, RetainExceptOnCreate=True
+    say(f"{'Creating' if is_new else 'Updating'} stack: {name}")
+    carry_out(stacks, planned)
+
+
+def plan(
+    stacks: Any, name: str, template: dict[str, Any], values: dict[str, str], is_new: bool
+) -> dict[str, Any]:
+    """Return a change set that makes a stack what the template says; it has an unused name."""
+    token = f"chalicekit-{uuid.uuid4()}"
+    made = stacks.create_change_set(
+        StackName=name,
+        ChangeSetName=token,
+        ClientToken=token,  # a client that sends the request again gets the same change set
+        ChangeSetType="CREATE" if is_new else "UPDATE",
+        # A name that is written out is looked for in the account; one from a function is not.
+        TemplateBody=json.dumps(written_out(template, values), default=str),  # dates of YAML
+        Parameters=[
+            {"ParameterKey": key, "ParameterValue": value} for key, value in values.items()
+        ],
+        ImportExistingResources=True,
     )
-    stack_id = change_set["StackId"]
-    done = wait(lambda: describe(stacks, stack_id), "StackStatus")
-    if done["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"):
-        raise Refusal(one_line(f"The stack {name} failed: {failure(stacks, done, token)}"))
+    pages = stacks.get_paginator("describe_change_set").paginate(ChangeSetName=made["Id"])
+    return wait(pages.build_full_result, "Status")
+
+
+def carry_out(stacks: Any, planned: dict[str, Any]) -> None:
+    """Execute a change set; raises Refusal that says what failed first, if something fails."""
+    token, stack_id = planned["ChangeSetName"], planned["StackId"]
+    stacks.execute_change_set(
+        ChangeSetName=planned["ChangeSetId"], ClientRequestToken=token, RetainExceptOnCreate=True
+    )
+    stack = wait(lambda: describe(stacks, stack_id), "StackStatus")
+    if stack["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"):
+        raise Refusal(
+            one_line(f"The stack {stack['StackName']} failed: {failure(stacks, stack, token)}")
+        )
 
 
 def read_template(path: Path) -> dict[str, Any]:
@@ -195,11 +207,6 @@ def wait(ask: Callable[[], Any], key: str, seconds: float = float("inf")) -> dic
         time.sleep(pause)
         pause = min(pause * 1.5, 5)
     return dict(found)
-
-
-def resource_changes(change_set: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the changes of resources that a change set would make."""
-    return [change["ResourceChange"] for change in change_set.get("Changes", [])]
 
 
 def is_lost(change: dict[str, Any]) -> bool:
