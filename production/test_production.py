@@ -25,7 +25,6 @@ Policy = dict[str, Any]
 PROJECT = Path(__file__).parent.parent
 PRODUCTION = PROJECT / "production"
 APP = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))["app_name"]
-KIT = [sys.executable, "-m", "chalicekit", "--project-dir", str(PROJECT)]
 IN_PLACE = "arn:aws:{}:us-east-1:123456789012:{}"
 
 
@@ -37,10 +36,10 @@ def read(name: str) -> str:
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The package of prod, as `make package STAGE=prod` writes it."""
-    folder = tmp_path_factory.mktemp("prod")
-    added = str(PRODUCTION / "template.json")
-    command = [*KIT, "package", "--stage", "prod", "--merge-template", added, str(folder)]
-    subprocess.run(command, check=True)
+    folder, build = tmp_path_factory.mktemp("prod"), str(tmp_path_factory.mktemp("build"))
+    kit = [sys.executable, "-m", "chalicekit", "--project-dir", str(PROJECT), "--build-dir", build]
+    merged = ["--merge-template", str(PRODUCTION / "template.json")]
+    subprocess.run([*kit, "package", "--stage", "prod", *merged, str(folder)], check=True)
     return folder
 
 
