@@ -120,7 +120,8 @@ def log_invocation(event: Any, get_response: Callable[[Any], Any]) -> Any:
     start, status = perf_counter(), 500
     try:
         response = get_response(event)
-        status = getattr(response, "status_code", status)
+        if request:
+            status = response.status_code
         return response
     except Exception:
         if not request:  # Chalice logs those of requests

@@ -3,9 +3,12 @@
 import base64
 import json
 import math
+import sys
+import time
 from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import pytest
@@ -13,6 +16,7 @@ from chalice import (
     AuthResponse,
     AuthRoute,
     BadRequestError,
+    Blueprint,
     CORSConfig,
     NotFoundError,
     Response,
@@ -204,11 +208,28 @@ def test_a_date_is_written_as_javascript_writes_its_own(value: date, text: str) 
     assert sent_for({value: 1}).body.decode() == f'{{"{text}":1}}'
 
 
+def test_a_date_is_in_utc_whatever_the_machine_s_time_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Asia/Seoul")
+    time.tzset()
+    try:
+        assert sent_for([datetime(2026, 1, 2)]).body == b'["2026-01-02T00:00:00.000Z"]'
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+
+
 class Money:
     """An object that says what it is in JSON."""
 
     def __json__(self) -> dict[str, Any]:
         return {"won": Decimal("1500")}
+
+
+class Price:
+    """An object that is a set in JSON."""
+
+    def __json__(self) -> set[int]:
+        return {1500}
 
 
 @pytest.mark.parametrize(
@@ -233,6 +254,7 @@ def test_json_keeps_python_values_that_javascript_does_not_have(value: Any, text
         ({"a": {"tags": {1}}}, "tags is a set, which JSON does not have"),
         ({"files": [b"a"]}, "files is a bytes, which JSON does not have"),
         ({3: object()}, "3 is a object, which JSON does not have"),
+        ({"price": Price()}, "price is a set, which JSON does not have"),
         ({1}, "the response is a set, which JSON does not have"),
         ({"q": MultiDict({"a": [{1}]})}, "a is a set, which JSON does not have"),
         ([range(2)], "the response is a range, which JSON does not have"),
@@ -290,7 +312,9 @@ def test_an_etag_set_by_a_view_is_kept_and_compared() -> None:
 
 @pytest.mark.parametrize("value", ["a", {"a": 1}, b"\xff"])
 def test_304_has_the_headers_of_the_response_and_no_body(value: Any) -> None:
-    assert sent_for(value, If_None_Match="*") == sent_for(value)._replace(status=304, body=b"")
+    whole = sent_for(value)
+    assert sent_for(value, If_None_Match="*") == whole._replace(status=304, body=b"")
+    assert sent_for(value, If_None_Match=whole.headers["etag"]).status == 304
 
 
 @pytest.mark.parametrize(
@@ -342,6 +366,7 @@ MINE = 'W/"1-aB"'
         (f"{MINE}\t", None, 200),
         (MINE, "no-cache", 200),
         (MINE, "max-age=0, no-cache", 200),
+        (MINE, "no-cache, max-age=0", 200),
         (MINE, "max-age=0,\tno-cache\t,x", 200),  # around a directive, it takes both away
         (MINE, "max-age=0", 304),
         (MINE, "x-no-cache", 304),
@@ -384,6 +409,7 @@ def test_304_is_for_a_client_whose_copy_is_not_older(
         headers["last-modified"] = last_modified
     response = Response("a", headers)
     since = {"If_Modified_Since": if_modified_since}
+    assert sent_for(response).status == 200
     assert sent_for(response, **since).status == status
     # Beside If-None-Match, it does not count.
     assert sent_for(response, **since, If_None_Match="").status == status
@@ -417,16 +443,27 @@ def test_a_header_is_sent_as_text(value: Any, sent: Any, where: str) -> None:
         {"X-A": {1}},
         {"X-A\r\nX-B": "b"},
         {"X A": "b"},
+        {"Ä": "b"},
         {"": "b"},
     ],
 )
 @pytest.mark.parametrize("where", ["view", "middleware"])
-def test_what_is_no_header_is_a_500_as_in_node(headers: dict[str, Any], where: str) -> None:
+def test_what_is_no_header_is_a_500_as_in_node(
+    headers: dict[str, Any], where: str, caplog: pytest.LogCaptureFixture
+) -> None:
     app = app_with(lambda: Response("a", headers) if where == "view" else "a")
     if where == "middleware":
         app.register_middleware(lambda *_: Response("a", headers), "http")
     sent = send(app)
     assert (sent.status, {"x-a", "x-b"} & {*sent.headers}) == (500, set())
+    (record,) = caplog.records
+    assert record.exc_info
+    (name,) = headers
+    assert str(record.exc_info[1]) in (
+        f"this is no header: {name!r}: {headers[name]!r}",
+        "this is no header: 'X-A': 'b\\nX-B: b'",
+        "X-A is a set, which JSON does not have",
+    )
 
 
 def test_names_of_headers_have_no_case() -> None:
@@ -510,6 +547,19 @@ def test_a_middleware_sees_the_value_of_the_view() -> None:
     assert send(app).body == b'{"a":1,"b":2}'
 
 
+def test_the_names_of_headers_are_written_as_usual(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")
+    view = Response("a", {"content-type": "text/plain", "x-A": "b", "connection": "upgrade"})
+    headers = app_with(lambda: view)(proxy_event("/", "HEAD"), None)["headers"]
+    assert {*headers} == {"Content-Type", "ETag", "x-A", "Connection"}
+
+
+def test_debug_is_chalice_s() -> None:
+    app = ExpressApp("other", configure_logs=False, debug=True)
+    app.route("/")(lambda: 1 / 0)
+    assert b"ZeroDivisionError" in send(app).body
+
+
 def test_the_middleware_can_be_replaced() -> None:
     app = app_with(lambda: b"a")
     assert app.middleware_handlers == [(app.like_express, "http")]
@@ -549,14 +599,14 @@ def test_a_head_route_of_your_own_comes_before_its_get() -> None:
 def test_an_authorizer_that_lets_get_in_lets_head_in(methods: list[str], allowed: set[str]) -> None:
     app = app_with(lambda: "a")
     route = AuthRoute("/a", methods)
-    everywhere = app.authorizer(name="auth")(lambda request: AuthResponse(["/b", route], "me"))
+    authorizer = app.authorizer(name="auth")(lambda asked: AuthResponse([asked.token, route], "me"))
     event = {
         "type": "TOKEN",
-        "authorizationToken": "t",
+        "authorizationToken": "/b",
         "methodArn": "arn:aws:execute-api:us-east-1:123456789012:api/dev/GET/a",
     }
     for _ in range(2):
-        (statement,) = everywhere(event, None)["policyDocument"]["Statement"]
+        (statement,) = authorizer(event, None)["policyDocument"]["Statement"]
         any_method, *arns = statement["Resource"]
         assert any_method.endswith("/*/b")
         assert sorted(arn.split("/")[2] for arn in arns) == sorted(allowed)
@@ -576,8 +626,12 @@ def test_an_async_view_is_refused_when_it_is_declared() -> None:
         yield event
 
     app = ExpressApp("other", configure_logs=False)
-    with pytest.raises(TypeError, match=r"^view is an `async def`: write `def`, and `asyncio\.run"):
+    with pytest.raises(TypeError) as error:
         app.route("/")(view)
+    assert str(error.value) == (
+        "view is an `async def`: write `def`, and `asyncio.run(...)` in it for what it awaits. "
+        "(Importing asyncio takes longer than importing all of Chalice.)"
+    )
     with pytest.raises(TypeError, match=r"^function is an `async def`"):
         app.schedule("rate(1 hour)")(function)
     assert not app.routes
@@ -732,6 +786,127 @@ def test_api_gateway_decodes_base64_for_every_client() -> None:
 def test_a_lambda_context_reaches_the_view() -> None:
     app = app_with(lambda: [app.lambda_context, app.current_request.lambda_context])
     assert json.loads(app(proxy_event("/"), "context")["body"]) == ["context", "context"]
+
+
+@pytest.fixture
+def start(monkeypatch: pytest.MonkeyPatch) -> Callable[[ExpressApp, str], Any]:
+    """What Lambda starts for the function of a name; apps are declared in a module `app`."""
+    module = ModuleType("app")
+    monkeypatch.setitem(sys.modules, "app", module)
+
+    def function(app: ExpressApp, name: str) -> Any:
+        functions: list[Any] = [*app.event_sources, *app.pure_lambda_functions]
+        functions += [*app.builtin_auth_handlers, *app.websocket_handlers.values()]
+        (handler,) = {item.handler_string for item in functions if item.name == name}
+        assert handler.startswith("app.")
+        return getattr(module, handler.removeprefix("app."))
+
+    return function
+
+
+def blueprint_of(result: str) -> Blueprint:
+    """Return a blueprint whose function `run` returns this."""
+    blueprint = Blueprint("chalicelib.other")
+
+    @blueprint.lambda_function(name="run")
+    def run(event: Any, context: Any) -> str:
+        return result
+
+    return blueprint
+
+
+def test_functions_of_one_name_start_as_they_were_registered(
+    start: Callable[[ExpressApp, str], Any],
+) -> None:
+    app = ExpressApp("other", configure_logs=False)
+    app.lambda_function(name="run")(lambda event, context: "own")
+    app.register_blueprint(blueprint_of("a"), name_prefix="a_")
+    app.register_blueprint(blueprint_of("b"), name_prefix="b_")
+    app.lambda_function(name="again")(lambda event, context: "again")  # also a <lambda>
+    names = ["run", "a_run", "b_run", "again"]
+    assert [start(app, name)({}, None) for name in names] == ["own", "a", "b", "again"]
+    assert [app.handler_map[name]({}, None) for name in names] == ["own", "a", "b", "again"]
+
+
+def test_a_blueprint_without_a_prefix_keeps_its_names(
+    start: Callable[[ExpressApp, str], Any],
+) -> None:
+    app = ExpressApp("other", configure_logs=False)
+    app.register_blueprint(blueprint_of("a"))
+    assert start(app, "run")({}, None) == "a"
+
+
+def test_each_kind_of_handler_starts_from_a_blueprint(
+    start: Callable[[ExpressApp, str], Any],
+) -> None:
+    app, blueprint = ExpressApp("other", configure_logs=False), Blueprint("chalicelib.other")
+    declared = [
+        blueprint.schedule("rate(1 hour)", name="schedule"),
+        blueprint.on_cw_event({}, name="cloudwatch"),
+        blueprint.on_s3_event("bucket", name="s3"),
+        blueprint.on_sns_message("topic", name="sns"),
+        blueprint.on_sqs_message("queue", name="sqs"),
+        blueprint.on_kinesis_record("stream", name="kinesis"),
+        blueprint.on_dynamodb_record("arn", name="dynamodb"),
+        blueprint.on_ws_connect(name="connect"),
+        blueprint.on_ws_message(name="message"),
+        blueprint.on_ws_disconnect(name="disconnect"),
+        blueprint.authorizer(name="auth"),
+    ]
+    for declare in declared:
+        declare(lambda event: {"statusCode": 201})
+    app.register_blueprint(blueprint, name_prefix="a_")
+    assert len(app.handler_map) == len(declared)
+    for name, handler in app.handler_map.items():
+        assert start(app, name) is handler
+    websocket = {"apiId": "a", "stage": "s", "domainName": "d", "connectionId": "c"}
+    event = {"requestContext": websocket}
+    app.websocket_api.configure("d", "s")
+    assert start(app, "a_connect")(event, None) == {"statusCode": 201}
+    assert start(app, "a_auth").name == "a_auth"
+
+
+def test_chalice_names_the_handlers_of_an_app_that_is_not_app_py(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delitem(sys.modules, "app", raising=False)
+    app = ExpressApp("other", configure_logs=False)
+    app.register_blueprint(blueprint_of("a"), name_prefix="a_")
+    (function,) = app.pure_lambda_functions
+    assert function.handler_string == "chalicelib.other.run"
+
+
+@pytest.mark.parametrize("path", ["/", "/more/b"])
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_middleware_of_a_blueprint_is_for_the_whole_app(method: str, path: str) -> None:
+    app, blueprint = app_with(lambda: "a"), Blueprint("other")
+    blueprint.route("/b")(lambda: "b")
+    blueprint.register_middleware(lambda *_: Response("", {"X-Mark": "1"}))
+    app.register_blueprint(blueprint, url_prefix="/more")
+    assert send(app, method, path).headers["x-mark"] == "1"
+
+
+def test_a_blueprint_can_be_registered_again() -> None:
+    app, blueprint = ExpressApp("other", configure_logs=False), Blueprint("other")
+    blueprint.route("/a", methods=["POST"])(lambda: "a")
+    app.register_blueprint(blueprint, url_prefix="/v1")
+    app.register_blueprint(blueprint)
+    assert {path: [*methods] for path, methods in app.routes.items()} == {
+        "/v1/a": ["POST"],
+        "/a": ["POST"],
+    }
+
+
+@pytest.mark.parametrize("view_first", [True, False])
+def test_a_view_does_not_take_the_place_of_a_function_of_its_name(view_first: bool) -> None:
+    app = ExpressApp("other", configure_logs=False)
+    declare = [
+        lambda: app.route("/", name="run")(lambda: "a view"),
+        lambda: app.lambda_function(name="run")(lambda event, context: "a function"),
+    ]
+    for declaration in declare if view_first else reversed(declare):
+        declaration()
+    assert Client(app).lambda_.invoke("run").payload == "a function"
 
 
 @given(st.binary(max_size=20))

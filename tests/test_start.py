@@ -1,4 +1,4 @@
-"""What Lambda starts: each function of an app, those of blueprints too; and what it imports."""
+"""How Lambda starts an app: each function, those of blueprints too, and what is imported then."""
 
 import json
 import shutil
@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chalice import Blueprint
-from chalice.test import Client
 
 import chalicelib
 from chalicekit.runtime.events import proxy_event
-from chalicelib.express import ExpressApp
 
 (PACKAGE,) = chalicelib.__path__
 PROJECT = Path(PACKAGE).parent
@@ -269,56 +266,6 @@ def test_the_log_has_an_exception_of_a_blueprint_s_function(
     code = START.replace("print(", "try: print(") + "except ValueError: pass"
     (line,) = python(project, code, json.dumps([handlers["b_fail"], {}]))
     assert json.loads(line)["errorMessage"] == "a mistake"
-
-
-@pytest.fixture
-def app() -> ExpressApp:
-    """An app with a blueprint that has a view and a middleware."""
-    app, blueprint = ExpressApp("other", configure_logs=False), Blueprint("other")
-    app.route("/")(lambda: "a")
-    blueprint.route("/b")(lambda: "b")
-
-    @blueprint.middleware()
-    def mark(event: Any, get_response: Any) -> Any:
-        response = get_response(event)
-        response.headers["X-Mark"] = "1"
-        return response
-
-    app.register_blueprint(blueprint, url_prefix="/more")
-    return app
-
-
-@pytest.mark.parametrize("path", ["/", "/more/b"])
-@pytest.mark.parametrize("method", ["GET", "HEAD"])
-def test_a_middleware_of_a_blueprint_is_for_the_whole_app(
-    app: ExpressApp, method: str, path: str
-) -> None:
-    with Client(app) as client:
-        response = client.http.request(method, path, headers={"Content-Type": "text/plain"})
-    assert (response.status_code, response.headers["X-Mark"]) == (200, "1")
-
-
-def test_a_blueprint_can_be_registered_again() -> None:
-    app, blueprint = ExpressApp("other", configure_logs=False), Blueprint("other")
-    blueprint.route("/a", methods=["POST"])(lambda: "a")
-    app.register_blueprint(blueprint, url_prefix="/v1")
-    app.register_blueprint(blueprint)
-    assert {path: [*methods] for path, methods in app.routes.items()} == {
-        "/v1/a": ["POST"],
-        "/a": ["POST"],
-    }
-
-
-@pytest.mark.parametrize("view_first", [True, False])
-def test_a_view_does_not_take_the_place_of_a_function_of_its_name(view_first: bool) -> None:
-    app = ExpressApp("other", configure_logs=False)
-    declare = [
-        lambda: app.route("/", name="run")(lambda: "a view"),
-        lambda: app.lambda_function(name="run")(lambda event, context: "a function"),
-    ]
-    for declaration in declare if view_first else reversed(declare):
-        declaration()
-    assert Client(app).lambda_.invoke("run").payload == "a function"
 
 
 # Chalice's own imports move into its functions when it is packaged; here they are there already.
