@@ -69,23 +69,26 @@ def app_of(built: Build, project: Project) -> Iterator[Chalice]:
     """Import the app that was built, and yield it.
 
     Only the import sees the function's environment: the stage's variables, and the region, which
-    Lambda always has. For an emulated AWS, calls of AWS during the import go there.
+    Lambda always has. For an emulated AWS, calls of AWS during the import go there. The current
+    folder is the app's, as on Lambda.
     """
     environment, path, writes = dict(os.environ), list(sys.path), sys.dont_write_bytecode
     sys.dont_write_bytecode = True
+    folder = Path.cwd()
+    region = project.session.get_config_variable("region") or "us-east-1"
     try:
-        if project.emulator:
-            os.environ.update(client_environment(project.emulator))
-        region = project.session.get_config_variable("region") or "us-east-1"
-        os.environ.update({"AWS_DEFAULT_REGION": region, "AWS_REGION": region})
-        os.environ.update(project.config.environment_variables)
-        app = load_app(built.app, built.packages, built.in_layers)
-        os.environ.clear()
-        os.environ.update(environment)
+        try:
+            os.chdir(built.app)
+            os.environ.update(client_environment(project.emulator) if project.emulator else {})
+            os.environ.update({"AWS_DEFAULT_REGION": region, "AWS_REGION": region})
+            os.environ.update(project.config.environment_variables)
+            app = load_app(built.app, built.packages, built.in_layers)
+        finally:
+            os.chdir(folder)
+            os.environ.clear()
+            os.environ.update(environment)
         yield app
     finally:
-        os.environ.clear()
-        os.environ.update(environment)
         sys.path[:] = path
         sys.dont_write_bytecode = writes
 

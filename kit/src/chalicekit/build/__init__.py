@@ -14,6 +14,8 @@ from importlib.metadata import distribution
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import click
+
 from chalicekit.build import archive, boot, files, imports, requirements
 from chalicekit.settings import kit_settings
 
@@ -57,23 +59,29 @@ def build(project: "Project") -> Build:
     here = requirements.install(project.folder, cache, None)
     architecture = None if project.emulator else config.lambda_architecture
     there = requirements.install(project.folder, cache, architecture) if architecture else here
-    own, shared = app_files(app), shared_files(app, there)
-    in_layers = imports.check(own | shared, project.folder, settings.layer_modules)
-    archive.check_size(own | shared)
+    vendored = files.files_in(app / "vendor")  # which wins, and is at the top
+    own = {name: vendored.get(name, path) for name, path in app_files(app).items()}
+    shared = files.files_in(there) | vendored
+    in_layers = imports.check(shared | own, project.folder, settings.layer_modules)
+    archive.check_size(shared | own)
     own = with_bytecode(own, folder / "bytecode")
-    shared = with_bytecode(shared, folder / "bytecode")
-    task = files.lay_out(own | shared, folder / "task")
-    host, variables = here if architecture else None, config.environment_variables
+    compiled = with_bytecode(shared, folder / "bytecode")
+    task = files.lay_out(compiled | own, folder / "task")
+    is_foreign = architecture and not requirements.can_run(architecture)
+    host, variables = here if is_foreign else None, config.environment_variables
     layers = {*settings.layer_modules, *in_layers}
     boot.check(task, project.folder, project.name, variables, host, layers)
     layer = None
     if config.automatic_layer:
         python = f"python/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
-        in_layer = {f"{python}/{name}": path for name, path in shared.items()}
+        in_layer = {f"{python}/{name}": path for name, path in compiled.items()}
         layer = archive.write_zip(in_layer, folder / "layer.zip") if in_layer else None
+        package = archive.write_zip(own, folder / "deployment.zip")
     else:
-        own |= shared
-    package = archive.write_zip(own, folder / "deployment.zip")
+        package = archive.write_zip(compiled | own, folder / "deployment.zip")
+        if not archive.fits(compiled | own, package):
+            click.echo("The requirements have no bytecode: they would be too large.", err=True)
+            package = archive.write_zip(shared | own, package)
     return Build(app, here, package, layer, in_layers)
 
 
@@ -82,11 +90,6 @@ def app_files(app: Path) -> Files:
     chalice = Path(str(distribution("chalice").locate_file("chalice")))
     runtime = {f"chalice/{name}": chalice / name for name in ("__init__.py", "app.py")}
     return runtime | files.files_in(app, "app.py", "chalicelib")
-
-
-def shared_files(app: Path, packages: Path) -> Files:
-    """Return the requirements and the content of vendor/, which wins and is at the top."""
-    return files.files_in(packages) | files.files_in(app / "vendor")
 
 
 def with_bytecode(sources: Files, folder: Path) -> Files:

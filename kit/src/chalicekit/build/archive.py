@@ -54,6 +54,12 @@ def check_size(files: Mapping[str, Path]) -> None:
         click.echo(f"{line}: {largest}.{has_sdk}", err=True)
 
 
+def fits(files: Mapping[str, Path], package: Path) -> bool:
+    """Tell whether Lambda takes the zip `package` of these files."""
+    unpacked = sum(file.stat().st_size for file in files.values())
+    return unpacked <= UNPACKED_LIMIT and package.stat().st_size <= UPLOAD_LIMIT
+
+
 def check_upload(package: Path) -> None:
     """Raise Refusal if AWS does not take a zip of that size in a request."""
     size = package.stat().st_size

@@ -41,13 +41,14 @@ def check(
 
     It sees the function's `name` and environment `variables`, and no network: an app that uses it
     while it is imported is checked up to there. `host` has the requirements for this machine, if
-    those in the package are for another. `layers` names the modules that layers bring; they are
-    taken from this environment, or something stands in for them. With `*`, other modules that are
-    in this environment can be a layer's, too.
+    those in the package are for another; what is compiled is taken from there, or from this
+    environment. `layers` names the modules that layers bring; they are taken from this environment,
+    or something stands in for them. With `*`, any other module in this environment can be a
+    layer's, too.
     """
     arguments = {
         "task": str(task),
-        "host": str(host or ""),
+        "host": [str(host), *sys.path],
         "compiled": compiled_packages(task) if host else [],
         "layers": list(layers),
         "beside": sys.path if layers else [],

@@ -1,8 +1,9 @@
 """Import the app of an unpacked package. `boot.py` runs this code in a Python that has no kit.
 
-The argument is JSON: `task` is the folder of the package; `compiled` are the packages that `host`
-has for this machine, because those in the package are for Lambda's; `layers` are the modules that
-layers bring, which are taken from the folders `beside`. What goes wrong is written as JSON.
+The argument is JSON: `task` is the folder of the package; `compiled` are the packages that are
+taken from the folders `host`, because those in the package are for another machine; `layers` are
+the modules that layers bring, which are taken from the folders `beside`. What goes wrong is written
+as JSON.
 """
 
 import errno
@@ -60,12 +61,12 @@ class StandIn(ModuleType):
 class Compiled:
     """Finds packages with compiled modules where they are compiled for this machine."""
 
-    def __init__(self, names: list[str], host: str) -> None:
+    def __init__(self, names: "list[str]", host: "list[str]") -> None:
         self.names, self.host = names, host
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> "ModuleSpec | None":
         """Find a package at the top; its modules are then found beside it."""
-        return PathFinder.find_spec(name, [self.host]) if name in self.names else None
+        return PathFinder.find_spec(name, self.host) if name in self.names else None
 
 
 class Layers(Loader):
@@ -137,7 +138,7 @@ def describe(error: BaseException) -> "dict[str, Any]":
 
 
 def main(
-    task: str, host: str, compiled: "list[str]", layers: "list[str]", beside: "list[str]"
+    task: str, host: "list[str]", compiled: "list[str]", layers: "list[str]", beside: "list[str]"
 ) -> None:
     """Import the app, and end this process, whatever the app has started."""
     output = os.dup(1)

@@ -217,7 +217,7 @@ def attempt_wheels(folder: Path, wheels: Path, architecture: str | None, constra
     if architecture:
         no_compiler = dict.fromkeys(["CC", "CXX", "FC"], f"a-compiler-for-{architecture}")
         ways = [(["--only-binary=:all:"], {}), ([], {}), (["--no-cache-dir"], no_compiler)]
-        if (sys.platform, platform.machine()) != ("linux", machine_of(architecture)):
+        if not can_run(architecture):
             del ways[1]
     for options, environment in ways:
         shutil.rmtree(wheels, ignore_errors=True)
@@ -271,6 +271,13 @@ def unpack(folder: Path, wheels: Path, site: Path, architecture: str | None) -> 
         if path.is_dir() and (path.name == "__pycache__" or not any(path.iterdir())):
             shutil.rmtree(path)
     shutil.rmtree(site / "chalice", ignore_errors=True)  # Chalice adds what Lambda needs of it
+
+
+def can_run(architecture: str) -> bool:
+    """Tell whether this machine can load what is compiled for one of Lambda's architectures."""
+    libc, version = platform.libc_ver()
+    is_newer = libc == "glibc" and int(version.split(".")[1]) >= GLIBC
+    return is_newer and (sys.platform, platform.machine()) == ("linux", machine_of(architecture))
 
 
 def machine_of(architecture: str) -> str:
