@@ -293,8 +293,9 @@ def test_delete_finds_an_api_that_has_no_permission_yet(project: TestProject, wr
 
 
 def test_an_api_that_is_renamed_later_stays_the_same(project: TestProject) -> None:
-    deploy(project.project())
     rename_api(project)
+    deploy(project.project())
+    project.change(f'app_name="{project.name}-api"', f'app_name="{project.name}-other"')
     forget(project)
     deploy(project.project())
     assert project.left_in_aws()["apis"] == 1

@@ -3,6 +3,7 @@
 import json
 from contextlib import suppress
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from tests.project import TestProject
 
 TABLE = {
     "Type": "AWS::DynamoDB::Table",
-    "DeletionPolicy": "RetainExceptOnCreate",
+    "DeletionPolicy": "Retain",
     "UpdateReplacePolicy": "Retain",
     "Properties": {
         "TableName": {"Fn::Sub": "${App}-${Stage}-links"},
@@ -194,8 +195,10 @@ def test_a_failed_creation_says_what_failed_and_can_be_rerun(shop: Shop) -> None
 def test_a_failed_update_leaves_what_there_was(shop: Shop) -> None:
     shop.ensure()
     shop.put()
-    shop.declare(Links=TABLE, Jobs=QUEUE, Wrong=WRONG)
-    assert shop.is_refused().startswith(f"The stack {shop.stack} failed: Wrong: Invalid value")
+    for name in ("Wrong", "False"):
+        shop.declare(Links=TABLE, Jobs=QUEUE, **{name: WRONG})
+        failed = f"The stack {shop.stack} failed: {name}: Invalid value"
+        assert shop.is_refused().startswith(failed)
     assert shop.items() == 1
 
 
@@ -223,6 +226,22 @@ def test_a_name_that_is_taken_is_refused(shop: Shop) -> None:
     other = Shop(shop.folder / "other", shop.aws)
     other.declare(Links=json.loads(json.dumps(TABLE).replace("${App}", shop.name)))
     assert f"{shop.name}-dev-links already exists in stack" in other.is_refused()
+
+
+@pytest.mark.parametrize(
+    ("status", "is_usable"),
+    [
+        ("CREATE_COMPLETE", True),
+        ("UPDATE_ROLLBACK_COMPLETE", True),
+        ("REVIEW_IN_PROGRESS", False),  # it has a change set that nobody executed
+        ("DELETE_COMPLETE", False),
+    ],
+)
+def test_only_a_stack_that_exists_is_updated(shop: Shop, status: str, is_usable: bool) -> None:
+    described = {"Stacks": [{"StackId": "1", "StackStatus": status}]}
+    stacks = SimpleNamespace(describe_stacks=lambda StackName: described)  # noqa: N803
+    stack = resources.usable_stack(stacks, shop.stack, shop.project())
+    assert bool(stack) == is_usable
 
 
 def test_a_busy_stack_is_refused_until_it_is_ready(
