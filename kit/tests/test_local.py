@@ -324,6 +324,12 @@ def test_the_server_ends_with_its_parent(project: TestProject, option: str) -> N
     wait_until(lambda: not is_listening(port), seconds=10)
 
 
+def test_the_server_ends_with_the_process_that_restarts_it(project: TestProject) -> None:
+    with local(project) as running:
+        running.process.kill()
+        wait_until(lambda: not is_listening(running.port), seconds=10)
+
+
 @pytest.mark.parametrize("delay", [0, 0.1, 0.4])
 def test_ctrl_c_just_after_a_change_ends_it_silently(project: TestProject, delay: float) -> None:
     with local(project) as running:

@@ -200,7 +200,7 @@ def in_process(project: TestProject) -> Iterator[Callable[..., Seen]]:
         patch.setattr(sys, "path", [*sys.path])
         patch.setenv("AWS_CHALICE_CLI_MODE", "true")  # the import sets it, too
         app = load_app(project.folder, project.folder)
-        patch.delitem(sys.modules, "app")
+        del sys.modules["app"]
         use_gateway(patch)
         with Client(app, "dev", str(project.folder)) as client:
 

@@ -23,6 +23,7 @@ from base64 import b64decode, b64encode, urlsafe_b64decode
 from collections.abc import Callable, Mapping
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
 from uuid import UUID, uuid4
@@ -379,6 +380,11 @@ class Server(ThreadingHTTPServer):
     """A server with a thread for each connection."""
 
     request_queue_size = 128
+
+    def server_bind(self) -> None:
+        """Bind without a look-up of this machine's name, which may take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]  # type: ignore[assignment]
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing about a client that closes its connection."""
