@@ -31,5 +31,5 @@ def test_the_first_request_imports_nothing(tmp_path: Path) -> None:
     with (tmp_path / "task" / "app.py").open("a") as app:
         app.write(ROUTE)
     with booted_python(tmp_path / "task", lambda_python(tmp_path / "python")) as function:
-        assert function.invoke(proxy_event("/"))[1]["body"] == "hello world"
+        assert function.invoke(proxy_event("/"))[1]["statusCode"] == 200
         assert function.invoke(proxy_event("/imported"))[1]["body"] == ""
