@@ -112,6 +112,7 @@ def test_an_emulated_aws_on_demand_shows_why_it_has_failed(
         aws.process.kill()
         aws.process.wait()
     assert "The emulated AWS has failed" in capsys.readouterr().out
+    assert not Path(aws.folder.name).exists()
 
 
 def test_no_other_port_is_open(aws: str) -> None:

@@ -39,6 +39,7 @@ class EmulatedAws:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.output = tempfile.TemporaryFile()  # noqa: SIM115 - stop() closes it
+        self.folder = tempfile.TemporaryDirectory(prefix="chalicekit-aws-")  # for a killed server
         self.process: subprocess.Popen[bytes] | None = None
         self.stopping, self.stopped = socket.socketpair()
         self.waiting = Thread(target=self.start_on_demand, daemon=True)
@@ -53,6 +54,7 @@ class EmulatedAws:
         self.process = subprocess.Popen(
             [sys.executable, "-m", "chalicekit.emulator.server", str(descriptor)],
             cwd="/",  # `-m` imports from here
+            env=os.environ | {"TMPDIR": self.folder.name},
             pass_fds=[descriptor],
             stdin=subprocess.DEVNULL,
             stdout=self.output,
@@ -75,6 +77,7 @@ class EmulatedAws:
             if failed:
                 self.output.seek(0)
                 print(f"The emulated AWS has failed:\n{self.output.read().decode()}")
+        self.folder.cleanup()
         for file in (self.listener, self.output, self.stopping, self.stopped):
             file.close()
 
