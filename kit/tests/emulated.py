@@ -73,6 +73,7 @@ def make_function(aws: str, code: str, role: str = "", **settings: Any) -> str:
         "Role": f"arn:aws:iam::000000000000:role/{role or make_role(aws)}",
         "Handler": "function.handler",
         "Code": {"ZipFile": zipped(function=code)},
+        "Timeout": 60,  # the machine may be busy
     }
     client(aws, "lambda").create_function(**defaults | settings)
     return name

@@ -27,7 +27,7 @@ class Caller:
     def __init__(self, aws: str) -> None:
         self.aws, self.role = aws, make_role(aws)
         code = (ECHO / "caller.py").read_text(encoding="utf-8")
-        self.function = make_function(aws, code, self.role, Timeout=60)
+        self.function = make_function(aws, code, self.role)
         client(aws, "s3").create_bucket(Bucket="a-bucket")
 
     def allow(self, *statements: dict[str, Any]) -> None:

@@ -142,7 +142,7 @@ def test_a_function_uses_the_table_of_a_stack(aws: str) -> None:
         "def handler(event, _):\n  table.put_item(Item={'id': event})\n"
         "  return table.get_item(Key={'id': event})['Item']"
     )
-    assert invoke(aws, make_function(aws, code, role, Timeout=60), "one") == {"id": "one"}
+    assert invoke(aws, make_function(aws, code, role), "one") == {"id": "one"}
 
 
 def test_a_stack_with_a_reserved_variable_fails(aws: str) -> None:
