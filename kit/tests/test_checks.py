@@ -61,7 +61,8 @@ def app_with(code: str) -> Chalice:
         ({"environment_variables": ["NN"]}, "environment_variables must be an object of strings"),
         ({"tags": {"team": 3}}, "tags.team must be a string, not 3"),
         ({"layers": "arn"}, 'layers must be a list of strings, not "arn"'),
-        ({"api_gateway_stage": "a-b"}, "api_gateway_stage must be letters, digits and underscores"),
+        ({"api_gateway_stage": "a.b"}, "api_gateway_stage must be letters, digits, - and _"),
+        ({"log_retention_in_days": 10}, "log_retention_in_days must be one of [1, 3, 5, 7"),
         ({"lambda_architecture": "arm"}, "lambda_architecture must be x86_64 or arm64"),
         ({"lambda_memory": 128}, "lambda_memory is not known: do you mean lambda_memory_size?"),
         ({"memory_size": 128}, "memory_size is not known: do you mean lambda_memory_size?"),
@@ -90,7 +91,8 @@ def test_every_wrong_setting_has_its_line(tmp_path: Path) -> None:
 def test_a_setting_that_means_nothing_is_only_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    stage = {"app_name": "other", "_comment": "", "lambda_timeout": None}
+    variables = {"environment_variables": {"KEY": "two\nlines"}}
+    stage = {"app_name": "other", "_comment": "", "lambda_timeout": None} | variables
     before_build(configure(tmp_path, stage, owner="me"))
     assert capsys.readouterr().err == (
         ".chalice/config.json: owner has no effect.\n"

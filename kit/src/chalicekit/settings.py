@@ -26,7 +26,7 @@ class Kind:
     fits: Callable[[Any], bool]
 
 
-def text(pattern: str = ".*", words: str = "a string") -> Kind:
+def text(pattern: str = "(?s:.*)", words: str = "a string") -> Kind:
     """Return the kind of a text that matches a pattern."""
     return Kind(words, lambda value: isinstance(value, str) and bool(re.fullmatch(pattern, value)))
 
@@ -37,6 +37,7 @@ def number(low: int = 0, high: int = 2**31) -> Kind:
     return Kind(words, lambda value: type(value) is int and low <= value <= high)
 
 
+ANY = Kind("anything", lambda value: True)
 TEXT, BOOLEAN = text(), Kind("true or false", lambda value: isinstance(value, bool))
 OBJECT = Kind("an object", lambda value: isinstance(value, dict))
 TEXTS = Kind(
@@ -44,6 +45,8 @@ TEXTS = Kind(
     lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
 )
 NAMED_TEXTS = Kind("an object of strings", OBJECT.fits)  # each value is checked, too
+LOG_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192]
+LOG_DAYS += [2557, 2922, 3288, 3653]
 # Chalice's settings, and what AWS takes for them. Those of a function can also be a stage's, and
 # those of a stage can also be those of all stages.
 # aws.github.io/chalice/topics/configfile.html, docs.aws.amazon.com/lambda/latest/api
@@ -55,7 +58,7 @@ FUNCTION_SETTINGS = {
     "lambda_memory_size": number(128, 10240),
     "lambda_timeout": number(1, 900),
     "layers": TEXTS,
-    "log_retention_in_days": number(1),
+    "log_retention_in_days": Kind(f"one of {LOG_DAYS}", lambda value: value in LOG_DAYS),
     "manage_iam_role": BOOLEAN,
     "reserved_concurrency": number(),
     "security_group_ids": TEXTS,
@@ -66,9 +69,9 @@ FUNCTION_SETTINGS = {
 STAGE_SETTINGS = FUNCTION_SETTINGS | {
     "api_gateway_custom_domain": OBJECT,
     "api_gateway_endpoint_type": text("EDGE|REGIONAL|PRIVATE", "EDGE, REGIONAL or PRIVATE"),
-    "api_gateway_endpoint_vpce": Kind("a string or a list of strings", lambda value: True),
+    "api_gateway_endpoint_vpce": ANY,  # a string or a list of them
     "api_gateway_policy_file": TEXT,
-    "api_gateway_stage": text("[A-Za-z0-9_]{1,128}", "letters, digits and underscores"),
+    "api_gateway_stage": text("[A-Za-z0-9_-]{1,128}", "letters, digits, - and _"),
     "automatic_layer": BOOLEAN,
     "chalicekit": OBJECT,
     "lambda_architecture": text("x86_64|arm64", "x86_64 or arm64"),
@@ -76,7 +79,7 @@ STAGE_SETTINGS = FUNCTION_SETTINGS | {
     "minimum_compression_size": number(0, 10485760),
     "websocket_api_custom_domain": OBJECT,
 }
-SETTINGS = STAGE_SETTINGS | {"app_name": TEXT, "profile": TEXT, "stages": OBJECT, "version": TEXT}
+SETTINGS = STAGE_SETTINGS | {"app_name": TEXT, "profile": TEXT, "stages": OBJECT, "version": ANY}
 KIT_SETTINGS = {"include": TEXTS, "layer_modules": TEXTS}
 
 
