@@ -1,11 +1,13 @@
 """Chalice's local API Gateway as AWS's: in process, and over HTTP."""
 
 import json
+import re
 import socket
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
 from http.client import HTTPConnection
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -24,6 +26,7 @@ from chalice.test import Client, HTTPResponse
 from chalicekit.gateway import create_server, use_gateway
 from chalicekit.runtime.events import proxy_event
 
+README = Path(__file__).parent.parent / "README.md"
 MISSING_TOKEN = {"message": "Missing Authentication Token"}
 POOL = CognitoUserPoolAuthorizer("pool", provider_arns=["arn:aws:cognito-idp:pool"])
 
@@ -161,14 +164,12 @@ def test_a_client_chooses_the_request_id_and_the_method(echo: Echo) -> None:
     assert context["extendedRequestId"] == response.headers["x-amz-apigw-id"]
 
 
-def test_a_redirect_to_another_path_is_built_in_one_way(app: Any) -> None:
-    # As in the documentation of the module; on AWS, `path` starts with the stage.
-    def url(path: str) -> str:
-        request = app.current_request
-        depth = request.path.rstrip("/").count("/")
-        base = "/".join(request.context["path"].rstrip("/").split("/")[: -depth or None])
-        return f"{request.headers['x-forwarded-proto']}://{request.headers['host']}{base}{path}"
-
+def test_the_url_of_another_path_is_built_in_one_way(app: Any) -> None:
+    code = re.search("```python\n(def url.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
+    assert code
+    names: dict[str, Any] = {"app": app}
+    exec(code[1], names)
+    url = names["url"]
     app.route("/")(lambda: url("/new"))
     app.route("/a/{b}")(lambda b: url("/new"))
     headers = {"Host": "127.0.0.1:8000"}

@@ -4,14 +4,7 @@ An app gets the event that API Gateway would send, and a client gets API Gateway
 tests (`use_gateway`) and from the local server (`create_server`). This follows AWS's documentation
 and what others have recorded on AWS; it was not compared with AWS itself.
 
-Differences from AWS:
-
-- Only the app's own authorizers decide. A Cognito user pool, IAM, a function elsewhere and an API
-  key let every request in, as in Chalice. The claims of a Cognito token are read, not verified.
-- An authorizer is asked each time, whatever its `ttl_seconds`.
-- Gateway responses, compression, and the limits of 10 MB and 29 seconds do not apply.
-- The path has no stage: `requestContext.path` is `/test`, and on AWS `/api/test`. So the URL of a
-  request is, everywhere: `X-Forwarded-Proto` of the headers, `Host`, and `requestContext.path`.
+What remains different is in the kit's README, "What runs on this machine".
 """
 
 import json
@@ -213,7 +206,7 @@ class Gateway(LocalGateway):
             result = json.loads(to_json(self._app_object(event, self._generate_lambda_context())))
         except (Exception, SystemExit):
             self._app_object.log.exception("The function failed")
-            result = "an error"
+            result = None  # no response: a 502
         return reply_to(result, request.header.get("accept", "application/json"), self.binary_types)
 
     def find(self, request: Request) -> tuple[str, dict[str, str]]:
