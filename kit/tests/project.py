@@ -109,16 +109,17 @@ class TestProject:
     def allow(self, statement: dict[str, Any], stage: str = "dev") -> None:
         """Add a statement to a stage's policy."""
         path = self.folder / ".chalice" / f"policy-{stage}.json"
-        policy = {"Version": "2012-10-17", "Statement": [statement]}
-        if path.exists():
-            policy["Statement"] = json.loads(path.read_text())["Statement"] + [statement]
+        old = json.loads(path.read_text())["Statement"] if path.exists() else []
+        policy = {"Version": "2012-10-17", "Statement": [*old, statement]}
         self.write(f".chalice/policy-{stage}.json", json.dumps(policy))
 
     def project(self, stage: str = "dev") -> Project:
         """Return the kit's value for this project."""
         return Project(self.folder, stage, self.aws)
 
-    def command(self, name: str, *arguments: str, stage: str = "dev", aws: bool = True) -> list[str]:
+    def command(
+        self, name: str, *arguments: str, stage: str = "dev", aws: bool = True
+    ) -> list[str]:
         """Return the command line of a command of the kit."""
         command = [sys.executable, "-m", "chalicekit", "--project-dir", str(self.folder), name]
         if name not in ("emulator", "install"):

@@ -7,7 +7,7 @@ from chalicekit.merge import FragmentMerger
 FUNCTION = {"Type": "AWS::Serverless::Function", "Properties": {}}
 API = {"Type": "AWS::Serverless::Api", "Properties": {}}
 ALARM = {"Type": "AWS::CloudWatch::Alarm"}
-FRAGMENT = {
+FRAGMENT: dict[str, Any] = {
     "Resources": {
         "APIHandler": {"Properties": {"Log": {"Ref": "Log"}}},
         "APIHandlerAlarm": {**ALARM, "Of": {"Ref": "APIHandler"}},

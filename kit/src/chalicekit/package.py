@@ -27,6 +27,9 @@ def package(
     Raises Refusal if the package cannot work. Then nothing in `out` changes.
     """
     config = project.config
+    project.session.set_credentials(
+        "none", "needed"
+    )  # or botocore would look for them, for seconds
     if not project.session.get_config_variable("region"):
         project.session.set_config_variable("region", "us-east-1")  # AWS's partition, for names
     if merge_template and not Path(merge_template).is_file():
@@ -50,7 +53,7 @@ def package(
             packager.package_app(StageConfig(config, app, []), written, project.stage)
             if single_file:
                 out.parent.mkdir(parents=True, exist_ok=True)
-                shutil.make_archive(str(out.with_suffix("")), "zip", written)
+                shutil.move(shutil.make_archive(str(project.build / "out"), "zip", written), out)
                 return
             out.mkdir(parents=True, exist_ok=True)
             for file in sorted(Path(written).iterdir()):  # only now: nothing failed
