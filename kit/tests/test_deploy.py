@@ -81,12 +81,16 @@ def test_deploy_uploads_what_was_built(project: TestProject) -> None:
     assert uploaded == hashlib.sha256(package).digest()
 
 
-@pytest.mark.parametrize("length", [0, 2, 50])
-def test_a_cut_record_is_none(project: TestProject, length: int) -> None:
-    record = json.dumps({"resources": [{"name": "rest_api", "resource_type": "rest_api"}]})
-    project.write("build/emulated/dev.json", record)
+RECORD = json.dumps({"resources": [{"name": "rest_api", "resource_type": "rest_api"}]})
+
+
+@pytest.mark.parametrize(
+    "cut", ["", "{}", RECORD[:50], '{"resources": null}', '{"resources": [1]}']
+)
+def test_a_record_that_is_cut_or_no_record_is_none(project: TestProject, cut: str) -> None:
+    project.write("build/emulated/dev.json", RECORD)
     assert read_record(project.project()) != []
-    project.write("build/emulated/dev.json", record[:length] or "{}")
+    project.write("build/emulated/dev.json", cut)
     assert read_record(project.project()) == []
 
 
@@ -151,7 +155,7 @@ def test_deploy_brings_the_resources_up_and_delete_keeps_them(
     assert printed(deploy, project.project()).startswith(f"Creating stack: {stack}\n")
     assert stack not in printed(deploy, project.project())
     assert printed(delete, project.project()).endswith(
-        "Deleted. Only the logs are left in AWS.\n"
+        "Deleted. The logs are left in AWS.\n"
         f"The stack {stack} is kept with its data, until the emulator ends.\n"
     )
     tables = client(project.aws, "dynamodb")

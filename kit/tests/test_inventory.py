@@ -220,6 +220,16 @@ def test_a_domain_with_other_apis_is_kept(
     assert gateway.get_domain_name(domainName=name)
 
 
+def test_delete_asks_for_no_role_of_a_route(project: TestProject) -> None:
+    asked = list[str]()
+    dev = project.project()
+    dev.session.register(
+        "before-parameter-build.iam.GetRole", lambda params, **_: asked.append(params["RoleName"])
+    )
+    delete(dev)
+    assert set(asked) == {f"{project.name}-dev", f"{project.name}-dev-api_handler"}
+
+
 def create_by_hand(project: TestProject) -> list[str]:
     """Create a role and a function whose names begin as the stage's do; return their ARNs."""
     name = f"{project.name}-dev-by-hand"
@@ -363,7 +373,7 @@ def test_a_record_of_an_older_name_is_kept(project: TestProject) -> None:
     arn = "arn:aws:lambda:us-east-1:000000000000:function:older-name-dev"
     content = {"resources": [resource("lambda_function", "api_handler", lambda_arn=arn)]}
     record = project.write("build/emulated/dev.json", json.dumps(content))
-    message = "build/emulated/dev.json is about older-name-dev, a previous name of the app: run"
+    message = "dev.json is about older-name-dev, a previous name of the app: run"
     with pytest.raises(Refusal, match=message):
         deploy(project.project())
     assert json.loads(record.read_text()) == content

@@ -89,9 +89,10 @@ def delete(project: Project) -> None:
             names = ", ".join(item["name"] for item in left)
             again = project.command("delete")
             raise Refusal(f"Still in AWS: {names}. To continue, run `{again}` again.")
-        print("Deleted. Only the logs are left in AWS.")
-        if line := resources.kept(project):
-            print(line)
+        kept = resources.kept(project)
+        print(f"Deleted. {'The' if kept else 'Only the'} logs are left in AWS.")
+        if kept:
+            print(kept)
 
 
 @contextmanager
@@ -123,14 +124,15 @@ def read_record(project: Project) -> list[Resource]:
     """
     path = project.records / f"{project.stage}.json"
     try:
-        found: list[Resource] = json.loads(path.read_text(encoding="utf-8"))["resources"]
+        content = json.loads(path.read_text(encoding="utf-8"))
+        found: list[Resource] = [dict(item) for item in content["resources"]]
     except (FileNotFoundError, KeyError, TypeError, ValueError):
         return []
     for arn in [item["lambda_arn"] for item in found if "lambda_arn" in item]:
         name = arn.rpartition(":")[2]
         if not f"{name}-".startswith(f"{project.name}-"):
             raise Refusal(
-                f"{path.relative_to(project.folder)} is about {name}, a previous name of the app: "
+                f"{path} is about {name}, a previous name of the app: "
                 f"run `{project.command('delete')}` under that name first, or remove the file to "
                 "keep that deployment."
             )

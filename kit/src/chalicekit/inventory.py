@@ -35,6 +35,8 @@ EVENT_SOURCES = {
     "dynamodb": ("stream_arn", "stream"),
 }
 
+IN_THE_API = {"route", "middleware"}  # these decorators make no function of AWS Lambda
+
 
 def resource(kind: str, name: str, **values: Any) -> Resource:
     """Return a resource as Chalice records it."""
@@ -92,8 +94,8 @@ class Names:
     def of_source(cls, folder: Path) -> "Names":
         """Return the names in the source of a project, which need not be importable.
 
-        They are those of decorated functions, and all texts with which these and the app are
-        created. Too many do no harm, since AWS is asked for each.
+        They are those of functions with Chalice's decorators, and the texts given as names. Too
+        many do no harm, since AWS is asked for each.
         """
         functions, prefixes, apis = {"api_handler"}, {""}, set[str]()
         for path in [folder / "app.py", *sorted((folder / "chalicelib").rglob("*.py"))]:
@@ -102,7 +104,7 @@ class Names:
             except (OSError, SyntaxError, ValueError):
                 continue
             for node in nodes:
-                if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.decorator_list:
+                if isinstance(node, ast.FunctionDef) and decorators(node) - IN_THE_API:
                     functions.add(node.name)
                 elif isinstance(node, ast.Call):
                     functions |= texts(node, "name")
@@ -115,6 +117,12 @@ class Names:
                     apis |= {str(text) for text in first[:1]}
         named = {prefix + name for prefix in prefixes for name in functions}
         return cls(apis=frozenset(apis), functions=frozenset(named))
+
+
+def decorators(function: ast.FunctionDef) -> set[str]:
+    """Return the methods of the app, or of a blueprint, that a function is decorated with."""
+    called = [item.func for item in function.decorator_list if isinstance(item, ast.Call)]
+    return {item.attr for item in called if isinstance(item, ast.Attribute)}
 
 
 def texts(call: ast.Call, keyword: str) -> set[str]:
@@ -188,7 +196,8 @@ class Inventory:
             values = {"lambda_arn": function.arn}
             found.append(resource("lambda_function", function.name, **values))
         for function in self.functions:
-            found += [*self.event_sources(function), *self.triggers(function)]
+            if function.name != "api_handler":  # what calls that besides the API is not Chalice's
+                found += [*self.event_sources(function), *self.triggers(function)]
         apis = [*self.rest_apis(), *self.websocket_apis()]
         return [*found, *apis, *self.domains(apis)]
 
@@ -295,7 +304,7 @@ class Inventory:
         the function's policy, and from the names for an API that was to get its permission next.
         """
         apis = self.client("apigateway")
-        recorded = {item.get("rest_api_id"): item for item in self.previous}
+        recorded = {item["rest_api_id"]: item for item in self.previous if "rest_api_id" in item}
         handlers = [function for function in self.functions if function.name == "api_handler"]
         sources = [source for handler in handlers for source in self.policy(handler)]
         permitted = [

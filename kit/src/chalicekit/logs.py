@@ -87,7 +87,7 @@ def milliseconds(since: str) -> int:
         if found:
             moment = datetime.now(timezone.utc) - timedelta(**{UNITS[found[2]]: int(found[1])})
         else:
-            moment = datetime.fromisoformat(since)
+            moment = datetime.fromisoformat(since.replace("Z", "+00:00"))  # Python 3.10
         return max(0, int(moment.timestamp() * 1000))
     except (ValueError, OverflowError):
         raise Refusal(
