@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -126,7 +127,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-EVENT = {
+EVENT: dict[str, Any] = {
     "source": "aws.events",
     **dict.fromkeys(["version", "account", "region", "detail", "detail-type", "time", "id"]),
     "resources": [],
