@@ -101,6 +101,13 @@ def test_the_stack_is_created_and_updated(shop: Shop) -> None:
     assert (shop.items(), bool(shop.queue())) == (1, True)
 
 
+def test_the_template_in_the_readme_makes_a_table(shop: Shop) -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    shop.write(".chalice/resources.json", readme.split("```json\n")[1].split("```")[0])
+    shop.ensure()
+    assert shop.items() == 0
+
+
 def test_a_template_may_be_yaml_with_cloudformations_tags(shop: Shop) -> None:
     (shop.folder / ".chalice" / "resources.json").unlink()
     shop.write(
