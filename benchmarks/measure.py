@@ -22,12 +22,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks import report
-from chalicekit.runtime.events import proxy_event
-from chalicekit.runtime.environment import lambda_python
 from chalicekit.runtime.api import Function, booted
-from chalicekit.build.files import PROJECT, add_bytecode
+from chalicekit.runtime.environment import lambda_python
+from chalicekit.runtime.events import proxy_event
 
-PEERS = Path(__file__).parent / "peers"
+HERE = Path(__file__).parent
+PEERS = HERE / "peers"
+APP = ("app.py", "chalicelib", ".chalice", "requirements.txt")  # this service
+KIT, CHALICE = (str(Path(sys.executable).with_name(name)) for name in ("chalicekit", "chalice"))
 ROUNDS, INVOCATIONS = 30, 200
 ESBUILD = ["esbuild", "app.js", "--bundle", "--minify", "--platform=node"]
 ANSWERS = {"/": "hello world", "/test": "test"}
@@ -99,11 +101,9 @@ def measure(candidate: Candidate) -> dict[str, float]:
         }
 
 
-def run(*command: str | Path, folder: Path = PROJECT) -> None:
+def run(*command: str | Path, folder: Path) -> None:
     """Run a command that sets something up in `folder`; end the program if it fails."""
-    # With an endpoint of its own, packages are for this machine, whatever is configured for Lambda.
-    emulated = {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1"}
-    environment = emulated | os.environ
+    environment = {"AWS_DEFAULT_REGION": "us-east-1"} | os.environ
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # few people set it
     done = subprocess.run(
         command,
@@ -126,30 +126,51 @@ def size_kb(code: Path) -> float:
     return size
 
 
-def unpacked(package: Path) -> Path:
-    """Return a folder beside the deployment package that holds what is in it."""
-    with zipfile.ZipFile(package) as archive:
-        archive.extractall(package.parent / "code")
-    return package.parent / "code"
+def project(source: Path, folder: Path, requirement: str = "") -> Path:
+    """Copy a Chalice project to `folder`; app.py imports `requirement`, if there is one.
+
+    Its packages are for this machine's processor.
+    """
+    folder.mkdir()
+    for path in (source / name for name in APP if (source / name).exists()):
+        if path.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "deployed", "deployments")
+            shutil.copytree(path, folder / path.name, ignore=ignored)
+        else:
+            shutil.copy(path, folder)
+    settings = folder / ".chalice" / "config.json"
+    arm = platform.machine() in ("arm64", "aarch64")
+    architecture = {"lambda_architecture": "arm64" if arm else "x86_64"}
+    settings.write_text(json.dumps(json.loads(settings.read_text()) | architecture))
+    if requirement:
+        (folder / "requirements.txt").write_text(requirement)
+        with (folder / "app.py").open("a") as app:
+            app.write(f"\nimport {requirement.partition('==')[0]}\n")
+    return folder
 
 
-def chalice_package(project: Path) -> Path:
-    """Return what `chalice package` by itself puts into the package of `project`, unpacked."""
-    run(Path(sys.executable).with_name("chalice"), "package", "packaged", folder=project)
-    return unpacked(project / "packaged" / "deployment.zip")
+def packaged(tool: str, project: Path) -> Path:
+    """Return a folder with what `chalicekit package` or `chalice package` puts into the package."""
+    code = project / Path(tool).name
+    run(tool, "package", "--stage", "prod", "packaged", folder=project)
+    with zipfile.ZipFile(project / "packaged" / "deployment.zip") as archive:
+        archive.extractall(code)
+    return code
 
 
 def with_bytecode(code: Path) -> Path:
-    """Return a copy of `code` with bytecode of the kind that this service's package has."""
+    """Return a copy of `code` with bytecode that Python checks by the hash of the source."""
     copy = shutil.copytree(code, code.with_name(f"{code.name}-bytecode"))
-    add_bytecode({path.relative_to(copy).as_posix(): path for path in copy.rglob("*.py")}, copy)
+    compile_all = ("-m", "compileall", "-q", "--invalidation-mode", "checked-hash")
+    subprocess.run([sys.executable, *compile_all, copy])  # some packages have files for Python 2
     return copy
 
 
 def set_up(folder: Path) -> list[Candidate]:
     """Package every candidate under `folder`, as the page says that it is packaged."""
-    client = [str(lambda_python(folder / "python")), "-m", "awslambdaric"]
-    run(client[0], "-c", "import awslambdaric.bootstrap")  # writes its bytecode, which uv does not
+    python = str(lambda_python(folder / "python"))
+    client = [python, "-m", "awslambdaric"]
+    run(python, "-c", "import awslambdaric.bootstrap", folder=folder)  # writes its bytecode
     candidates = []
 
     def add(name: str, code: Path, *command: str) -> None:
@@ -158,24 +179,19 @@ def set_up(folder: Path) -> list[Candidate]:
 
     floor = with_bytecode(shutil.copytree(PEERS / "floor", folder / "floor"))
     add(report.FLOOR, floor, *client, "app.handler")
-    bare = chalice_package(shutil.copytree(PEERS / "chalice", folder / "bare"))
-    add(report.BARE, with_bytecode(bare), *client, "app.app")
 
-    run(sys.executable, "-m", "chalicekit.build.files", "prod", folder)
-    add(report.OURS, unpacked(folder / "deployment.zip"), *client, "app.app")
+    bare = project(PEERS / "chalice", folder / "chalice")
+    add(report.BARE, packaged(KIT, bare), *client, "app.app")
+    add(report.BARE_PLAIN, with_bytecode(packaged(CHALICE, bare)), *client, "app.app")
 
-    staged, bytecode = PROJECT / "build" / "prod", shutil.ignore_patterns("__pycache__")
-    plain = chalice_package(shutil.copytree(staged, folder / "plain", ignore=bytecode))
-    add(report.PLAIN, plain, *client, "app.app")
+    ours = project(HERE.parent, folder / "ours")
+    add(report.OURS, packaged(KIT, ours), *client, "app.app")
+    add(report.PLAIN, packaged(CHALICE, ours), *client, "app.app")
 
-    grown = shutil.copytree(staged, folder / "grown", ignore=bytecode)
-    requirement = f"requests=={importlib.metadata.version('requests')}"
-    (grown / "requirements.txt").write_text(requirement)
-    with (grown / "app.py").open("a") as app:
-        app.write("\nimport requests\n")
-    code = chalice_package(grown)
-    add(report.GROWN_PLAIN, code, *client, "app.app")
-    add(report.GROWN, with_bytecode(code), *client, "app.app")
+    requests = f"requests=={importlib.metadata.version('requests')}"
+    grown = project(HERE.parent, folder / "grown", requests)
+    add(report.GROWN, packaged(KIT, grown), *client, "app.app")
+    add(report.GROWN_PLAIN, packaged(CHALICE, grown), *client, "app.app")
 
     for peer, name in report.PYTHON_PEERS.items():
         code = shutil.copytree(PEERS / peer, folder / peer)

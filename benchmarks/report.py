@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 HERE = Path(__file__).parent
 FLOOR = "no framework"
 BARE = "Chalice by itself"
+BARE_PLAIN = "Chalice by itself, with Python's own bytecode"
 OURS = "this service"
 PLAIN = "this service, by `chalice package` only"
 GROWN = "this service with `requests`"
@@ -22,7 +23,7 @@ PYTHON_PEERS = {
     "flask": "Flask, apig-wsgi",
     "fastapi": "FastAPI, Mangum",
 }
-PICTURE = (FLOOR, OURS, PLAIN, BUNDLED, *PYTHON_PEERS.values())
+PICTURE = (FLOOR, BARE, OURS, PLAIN, BUNDLED, *PYTHON_PEERS.values())
 COLUMNS = (  # of the table: the figure, its unit, whether its ratio stands before it
     ("first_ms", "ms", True),
     ("init_ms", "ms", False),
@@ -111,6 +112,8 @@ def page(results: Results) -> str:
         ours=results.ratio(OURS),
         plain=results.ratio(PLAIN),
         bare=results.ratio(BARE),
+        bare_ms=milliseconds[BARE],
+        bare_plain_ms=milliseconds[BARE_PLAIN],
         ours_processor=results.ratio(OURS, "first_processor_ms")
         if known
         else "an unknown number of",
@@ -129,7 +132,7 @@ def picture(results: Results) -> str:
         (name for name in PICTURE if name in results.figures),
         key=lambda name: results.ratio(name).value,
     )
-    left, width, height = 290, 280, 28
+    left, width, height = 290, 195, 28
     unit = width / max(results.ratio(name).value for name in names)
     marks = []
     for number, name in enumerate(names):
@@ -146,7 +149,7 @@ def picture(results: Results) -> str:
             f"<g{kind}>",
             f'<text x="{left - 10}" y="{y + 15}" text-anchor="end">{name.replace("`", "")}</text>',
             f'<rect x="{left}" y="{y}" width="{length:.0f}" height="20"/>',
-            f'<text x="{left + length + 6:.0f}" y="{y + 15}">{ratio}</text>',
+            f'<text x="{left + length + 6:.0f}" y="{y + 15}">{ratio.with_interval}</text>',
             *(f'<text x="{x}" y="{y + 15}" text-anchor="end">{cell}</text>' for x, cell in columns),
             "</g>",
         ]
