@@ -57,7 +57,7 @@ test: $(DEV) ## Test the app: in process, served, and deployed to the emulated A
 	$(RUN) pytest
 
 check: lint test ## Check everything: style, types, the app, production, the documents and the kit
-	@"$(VENV)/bin/python" -m pytest production docs
+	@"$(VENV)/bin/python" -m pytest production docs benchmarks
 	@cd kit && exec "$(abspath $(VENV))/bin/python" -m pytest --numprocesses=8 --dist=loadgroup
 
 lint: $(DEV) ## Check style, types and workflows
