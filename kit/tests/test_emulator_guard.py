@@ -38,6 +38,7 @@ def status(url: str, path: str, headers: dict[str, str], method: str = "POST") -
         {"Host": "localhost.evil.example:{port}"},
         {"Host": "evil.localhost:{port}"},
         {"Host": "a1.execute-api.evil.example:{port}"},
+        {"Host": "a1.execute-api.localhost.evil.example:{port}"},
         {"Host": "0.0.0.0:{port}"},
         {"Host": "[::1]:{port}"},
         {"Host": "127.0.0.1:1"},

@@ -85,6 +85,13 @@ def caller(aws: str) -> Caller:
             400,
         ),
         (
+            "dynamodbstreams.describe_stream",
+            {"StreamArn": f"{TABLE}/stream/2026-01-01T00:00:00.000"},
+            f"dynamodb:DescribeStream {TABLE}/stream/*",
+            DENIED,
+            400,
+        ),
+        (
             "dynamodb.execute_statement",
             {"Statement": """SELECT * FROM "things" WHERE id = '1'"""},
             f"dynamodb:PartiQLSelect {TABLE}",
@@ -110,6 +117,16 @@ def caller(aws: str) -> Caller:
             {"QueueName": "jobs"},
             f"sqs:GetQueueUrl arn:aws:sqs:{ACCOUNT}:jobs",
             "AccessDenied",
+            403,
+        ),
+        (
+            "sns.publish_batch",
+            {
+                "TopicArn": f"arn:aws:sns:{ACCOUNT}:news",
+                "PublishBatchRequestEntries": [{"Id": "1", "Message": "text"}],
+            },
+            f"sns:Publish arn:aws:sns:{ACCOUNT}:news",
+            "AuthorizationError",
             403,
         ),
         (
@@ -174,6 +191,20 @@ def caller(aws: str) -> Caller:
             "ssm.get_parameters",
             {"Names": ["/app/dev/key", "/app/dev/other:2"]},
             f"ssm:GetParameters arn:aws:ssm:{ACCOUNT}:parameter/app/dev/*",
+            DENIED,
+            400,
+        ),
+        (
+            "ssm.get_parameters",
+            {"Names": ["key:2"]},
+            f"ssm:GetParameters arn:aws:ssm:{ACCOUNT}:parameter/key",
+            DENIED,
+            400,
+        ),
+        (
+            "ssm.get_parameters_by_path",
+            {"Path": "/app/dev"},
+            f"ssm:GetParametersByPath arn:aws:ssm:{ACCOUNT}:parameter/app/dev",
             DENIED,
             400,
         ),
@@ -272,6 +303,37 @@ def test_a_call_needs_a_permission(
     caller.allow({"Action": action, "Resource": resource})
     allowed, _, message = caller.call(service, operation, **parameters)
     assert allowed != code or "identity-based policy" not in message
+
+
+@pytest.mark.parametrize(
+    ("action", "call", "parameters", "allowed"),
+    [
+        # AWS knows which topic a subscription is of; the emulated AWS does not look it up
+        (
+            "sns:GetSubscriptionAttributes",
+            "sns.get_subscription_attributes",
+            {"SubscriptionArn": "a"},
+            True,
+        ),
+        ("sns:Publish", "sns.get_subscription_attributes", {"SubscriptionArn": "a"}, False),
+        # These have no resource on AWS: only `"Resource": "*"` allows them
+        ("dynamodb:ListTables", "dynamodb.list_tables", {}, False),
+        ("s3:ListAllMyBuckets", "s3.list_buckets", {}, False),
+        ("cloudwatch:PutMetricData", "cloudwatch.put_metric_data", {"Namespace": "a"}, False),
+    ],
+)
+def test_a_call_that_names_no_resource(
+    caller: Caller, action: str, call: str, parameters: dict[str, Any], allowed: bool
+) -> None:
+    caller.allow({"Action": action, "Resource": "arn:aws:any:any:any:thing"})
+    _, _, message = caller.call(*call.split("."), **parameters)
+    assert ("because no identity-based policy allows" not in message) == allowed
+
+
+def test_s3_quotes_the_resource(caller: Caller) -> None:
+    caller.allow()
+    _, _, message = caller.call("s3", "get_object", Bucket="a-bucket", Key="a")
+    assert f's3:GetObject on resource: "{BUCKET}/a" because' in message
 
 
 ITEM = {"TableName": "things", "Key": KEY}

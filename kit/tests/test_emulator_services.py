@@ -28,6 +28,10 @@ def work(event):
         if record.body == "bad":
             raise ValueError("bad")
 
+@app.on_sns_message(topic="NAME-news")
+def told(event):
+    print("told:", event.message, event.subject)
+
 @app.on_cw_event({"source": ["aws.s3"], "detail": {"bucket": {"name": ["NAME"]}}})
 def arrived(event):
     print("arrived:", event.detail["bucket"]["name"], event.detail["object"]["key"])
@@ -50,6 +54,7 @@ def app(aws: str, tmp_path_factory: pytest.TempPathFactory) -> TestProject:
     redrive = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 1})
     attributes = {"VisibilityTimeout": "1", "RedrivePolicy": redrive}
     sqs.create_queue(QueueName=f"{project.name}-jobs", Attributes=attributes)
+    client(aws, "sns").create_topic(Name=f"{project.name}-news")
     s3.create_bucket(Bucket=project.name)
     s3.put_bucket_notification_configuration(
         Bucket=project.name, NotificationConfiguration={"EventBridgeConfiguration": {}}
@@ -81,6 +86,11 @@ def test_a_queue_invokes_a_function_and_keeps_what_fails(app: TestProject) -> No
 def test_a_file_in_a_bucket_invokes_a_function(app: TestProject) -> None:
     client(app.aws, "s3").put_object(Bucket=app.name, Key="photo.png", Body="content")
     wait_until(lambda: has_logged(app, "arrived", f"arrived: {app.name} photo.png"))
+
+
+def test_a_topic_invokes_a_function(app: TestProject) -> None:
+    client(app.aws, "sns").publish(TopicArn=f"arn:aws:sns:{ACCOUNT}:{app.name}-news", Message="hi")
+    wait_until(lambda: has_logged(app, "told", "told: hi None"))
 
 
 def test_a_function_sends_to_a_websocket(app: TestProject) -> None:

@@ -2,12 +2,14 @@
 
 import json
 import sys
+import threading
+from http.client import HTTPConnection
 from pathlib import Path
 
 import pytest
 
 from chalicekit.runtime import client
-from chalicekit.runtime.api import booted_python
+from chalicekit.runtime.api import REQUEST_ID, Function, booted_python, runtime_api
 from chalicekit.runtime.environment import VERSION, lambda_python
 from chalicekit.runtime.events import proxy_event
 from tests.emulated import ECHO
@@ -66,6 +68,23 @@ def test_a_function_serves_one_event_after_the_other(tmp_path: Path, python: Pat
     (tmp_path / "function.py").write_text("def handler(event, _): return event + 1")
     with booted_python(tmp_path, python, "function.handler") as function:
         assert [function.invoke(number)[1] for number in range(3)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    "headers", [{"Host": "evil.example"}, {"Origin": "null"}, {"Sec-Fetch-Site": "cross-site"}]
+)
+def test_a_web_page_gets_and_reports_nothing(headers: dict[str, str]) -> None:
+    function = Function()
+    with runtime_api(function) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        for method, path in ("GET", "next"), ("POST", f"{REQUEST_ID}/response"):
+            connection = HTTPConnection("127.0.0.1", server.server_port)
+            connection.request(method, f"{client.PATH}{path}", b"1", headers)
+            assert connection.getresponse().status == 403
+            connection.close()
+        server.shutdown()
+    assert function.outcomes.empty()
+    assert not function.settled.is_set()
 
 
 def test_a_function_that_reports_nothing_is_given_up(tmp_path: Path, python: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from ministack.core import lambda_runtime
-from ministack.services import lambda_svc
+from ministack.services import lambda_svc, sns
 
 from chalicekit.runtime.api import REQUEST_LIMIT, TOO_LARGE, Function, booted
 from chalicekit.runtime.environment import RESERVED_VARIABLES, VERSION, lambda_python
@@ -49,6 +49,7 @@ execute_warm = lambda_svc._execute_function_warm
 handle_request = lambda_svc.handle_request
 create_function = lambda_svc._create_function
 update_configuration = lambda_svc._update_config
+deliver_notification = sns._deliver_to_lambda
 
 
 def patch_lambda(folder: Path, url: str) -> None:
@@ -67,6 +68,7 @@ def patch_lambda(folder: Path, url: str) -> None:
     lambda_svc._update_config = update_configured_function
     lambda_svc._execute_function_warm = execute
     lambda_svc._LAMBDA_STATE_TRANSITION_DELAY = 0
+    sns._deliver_to_lambda = deliver_complete_notification
 
 
 async def control_plane(
@@ -125,6 +127,16 @@ def execute(function: dict[str, Any], event: Any, request_id: str) -> Any:
     python = function["config"]["Runtime"].startswith("python")
     run = lambda_svc._execute_function_provided_warm if python else execute_warm
     return run(function, event, request_id)
+
+
+def deliver_complete_notification(function: str, notification: str, *details: Any) -> None:
+    """Invoke a function with a notification of SNS, with the fields that AWS sends to Lambda.
+
+    docs.aws.amazon.com/lambda/latest/dg/with-sns.html
+    """
+    fields = {"Subject": None, "MessageAttributes": {}, **json.loads(notification)}
+    complete = {name.replace("URL", "Url"): value for name, value in fields.items()}
+    deliver_notification(function, json.dumps(complete), *details)
 
 
 class Dispatched:

@@ -78,6 +78,17 @@ def runtime_api(function: Function) -> ThreadingHTTPServer:
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
+        def parse_request(self) -> bool:
+            """Refuse requests of web pages: they are for another host or name their site."""
+            if not super().parse_request():
+                return False
+            own = f"127.0.0.1:{self.connection.getsockname()[1]}"
+            sites = self.headers["Origin"], self.headers["Sec-Fetch-Site"]
+            if self.headers["Host"] == own and sites == (None, None):
+                return True
+            self.send_error(403)
+            return False
+
         def do_GET(self) -> None:
             function.ready = function.ready or time.perf_counter()
             function.settled.set()
