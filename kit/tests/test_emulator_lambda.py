@@ -87,10 +87,9 @@ def test_a_log_has_all_lines_in_aws_s_format_and_in_order(aws: str) -> None:
 
 
 def test_a_log_can_be_json(aws: str) -> None:
-    logging = {"LogFormat": "JSON", "ApplicationLogLevel": "INFO", "LogGroup": "/json"}
-    invoke(aws, make_function(aws, LOGS, LoggingConfig=logging), 1)
-    events = client(aws, "logs").filter_log_events(logGroupName="/json")["events"]
-    line = next(event["message"] for event in events if "handles" in event["message"])
+    function = make_function(aws, LOGS, LoggingConfig={"LogFormat": "JSON"})
+    invoke(aws, function, 1)
+    line = next(line for line in log_of(aws, function).splitlines() if "handles" in line)
     assert json.loads(line).items() >= {"level": "INFO", "message": "handles 1"}.items()
 
 

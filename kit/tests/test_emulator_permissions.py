@@ -8,6 +8,7 @@ from botocore.exceptions import ClientError
 
 from tests.emulated import (
     ECHO,
+    SESSION,
     client,
     invoke,
     log_of,
@@ -386,16 +387,27 @@ def test_a_function_calls_with_its_role(caller: Caller, aws: str) -> None:
 
 @pytest.mark.parametrize("key", ["test", "AKIAIOSFODNN7EXAMPLE", "000000000000"])
 def test_you_may_do_everything_with_any_credentials(aws: str, key: str) -> None:
-    from tests.emulated import SESSION
-
     credentials = {"aws_access_key_id": key, "aws_secret_access_key": "any"}
     sqs = SESSION.create_client("sqs", "us-east-1", endpoint_url=aws, **credentials)
     assert sqs.create_queue(QueueName="yours")["QueueUrl"]
 
 
-def test_a_role_that_was_assumed_has_its_own_permissions(aws: str) -> None:
-    from tests.emulated import SESSION
+def test_a_user_that_you_make_has_its_own_permissions(aws: str) -> None:
+    iam = client(aws, "iam")
+    iam.create_user(UserName="me")
+    key = iam.create_access_key(UserName="me")["AccessKey"]
+    sqs = SESSION.create_client(
+        "sqs",
+        "us-east-1",
+        endpoint_url=aws,
+        aws_access_key_id=key["AccessKeyId"],
+        aws_secret_access_key=key["SecretAccessKey"],
+    )
+    with pytest.raises(ClientError, match="AccessDenied"):
+        sqs.create_queue(QueueName="theirs")
 
+
+def test_a_role_that_was_assumed_has_its_own_permissions(aws: str) -> None:
     role = f"arn:aws:iam::000000000000:role/{make_role(aws)}"
     keys = client(aws, "sts").assume_role(RoleArn=role, RoleSessionName="me")["Credentials"]
     credentials = {

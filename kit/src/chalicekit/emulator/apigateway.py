@@ -229,7 +229,7 @@ async def invoke_function(
         region=owner_region,
     )
     try:  # a function that takes longer goes on
-        seconds = integration["timeoutInMillis"] / 1000
+        seconds = (integration.get("timeoutInMillis") or 29000) / 1000
         result, error = await asyncio.wait_for(asyncio.shield(call), seconds)
     except asyncio.TimeoutError:
         return apigateway._GatewayError("INTEGRATION_TIMEOUT", "Endpoint request timed out")

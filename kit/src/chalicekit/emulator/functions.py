@@ -14,6 +14,7 @@ from datetime import datetime, timezone
 from io import BytesIO
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc, sns
@@ -231,10 +232,11 @@ class Instance(lambda_runtime.Worker):  # type: ignore[misc]
         docs.aws.amazon.com/lambda/latest/dg/configuration-envvars.html
         """
         config, logging = self.config, self.config["LoggingConfig"]
-        region = config["FunctionArn"].split(":")[3]
+        name, version = config["FunctionName"], config["Version"]
+        region, today = config["FunctionArn"].split(":")[3], datetime.now(timezone.utc)
         own = config.get("Environment", {}).get("Variables", {})
-        layers = [folder / "opt" / "python" / "lib" / VERSION / "site-packages"]
-        layers += [folder / "opt" / "python"]
+        layers = str(folder / "opt" / "python")
+        paths = f"{layers}/lib/{VERSION}/site-packages", layers, own.get("PYTHONPATH")
         if logging.get("LogFormat") == "JSON":
             own = own | {
                 "AWS_LAMBDA_LOG_FORMAT": "JSON",
@@ -247,11 +249,12 @@ class Instance(lambda_runtime.Worker):  # type: ignore[misc]
             **lambda_runtime.execution_credentials(config),
             "AWS_REGION": region,
             "AWS_DEFAULT_REGION": region,
-            "AWS_LAMBDA_FUNCTION_NAME": config["FunctionName"],
-            "AWS_LAMBDA_FUNCTION_VERSION": config["Version"],
+            "AWS_LAMBDA_FUNCTION_NAME": name,
+            "AWS_LAMBDA_FUNCTION_VERSION": version,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config["MemorySize"]),
-            "AWS_LAMBDA_LOG_GROUP_NAME": logging["LogGroup"],
-            "PYTHONPATH": os.pathsep.join([*map(str, layers), own.get("PYTHONPATH", "")]),
+            "AWS_LAMBDA_LOG_GROUP_NAME": logging.get("LogGroup", f"/aws/lambda/{name}"),
+            "AWS_LAMBDA_LOG_STREAM_NAME": f"{today:%Y/%m/%d}/[{version}]{uuid4().hex}",
+            "PYTHONPATH": os.pathsep.join(filter(None, paths)),
             "TMPDIR": str(folder / "tmp"),
             "_HANDLER": config["Handler"],
         }

@@ -153,10 +153,11 @@ def enforce(
                 and allows_for_some_resource(access_key, action)
             ):
                 return None
-            *_, role, caller = refused.principal_arn.split("/")
-            line = f"The policy of the role {role} does not allow {action} on {resource}."
+            kind, name, *session = refused.principal_arn.split(":")[5].split("/")
+            principal = f"{kind.removeprefix('assumed-')} {name}"  # a role or a user
+            line = f"The policy of the {principal} does not allow {action} on {resource}."
             print(line, flush=True)
-            write_log(caller, line)
+            write_log("".join(session), line)
             refused_resource.set(resource)
             return refused
     return refused
