@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from threading import Thread
@@ -356,3 +357,15 @@ def test_a_stack_shows_its_logs(project: TestProject, printed: Printed) -> None:
     name = f"{stack_of(project)}-prod-APIHandler-1A2B3C"
     client(project.aws, "lambda").invoke(FunctionName=name)
     assert printed(logs, project.project("prod")) == "from a stack\n"
+
+
+def test_the_function_scales_with_the_load(project: TestProject, printed: Printed) -> None:
+    deploy(project.project())
+    address = printed(url, project.project()).strip() + "process"
+
+    def instances(requests: int, connections: int) -> int:
+        with ThreadPoolExecutor(connections) as clients:
+            return len(set(clients.map(get, [address] * requests)))
+
+    assert instances(20, connections=1) == 1
+    assert instances(160, connections=16) > 1
