@@ -221,15 +221,26 @@ def test_what_pip_cannot_get_is_taken_from_vendor(
     assert "fast is taken from vendor/. pip says: No matching" in capsys.readouterr().err
 
 
+ELSEWHERE = {"target": "elsewhere", "prefix": "elsewhere", "root": "elsewhere"}
+ELSEWHERE |= {"user": "1", "dry-run": "1", "require-virtualenv": "1"}
+
+
+@pytest.mark.parametrize("place", ["environment", "file"])
 def test_settings_that_lead_pip_elsewhere_are_ignored(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
-    for name in ("TARGET", "PREFIX", "ROOT"):
-        monkeypatch.setenv(f"PIP_{name}", str(folder / "elsewhere"))
-    for name in ("USER", "DRY_RUN", "REQUIRE_VIRTUALENV", "REQUIRE_HASHES"):
-        monkeypatch.setenv(f"PIP_{name}", "1")
-    monkeypatch.setenv("PIP_REQUIRE_HASHES", "0")
-    assert "extra.py" in names_in(installed(folder, "extra"))
+    (folder / "pip.ini").write_text(
+        "[install]\n" + "".join(f"{k}={v}\n" for k, v in ELSEWHERE.items())
+    )
+    variables = {f"PIP_{name.upper().replace('-', '_')}": ELSEWHERE[name] for name in ELSEWHERE}
+    if place == "file":
+        variables = {"PIP_CONFIG_FILE": str(folder / "pip.ini")}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    make_source(folder / "lib")
+    (folder / "lib" / "pyproject.toml").write_text(PYPROJECT.replace("[]", '["needed"]'))
+    make_wheel(folder / "wheels", "needed", {"needed.py": ""})
+    assert "extra.py" in names_in(installed(folder, "./lib", "arm64"))
     assert not (folder / "elsewhere").exists()
 
 

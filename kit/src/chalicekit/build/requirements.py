@@ -44,9 +44,9 @@ runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
 # A user's settings for pip that would lead it elsewhere, or hide why it fails
 REDIRECTING = {"PIP_PYTHON", "PIP_REPORT", "PIP_REQUIREMENT", "PIP_WHEEL_DIR"}
-REDIRECTING |= {"PIP_PREFIX", "PIP_ROOT", "PIP_TARGET", "PIP_USER"}
+REDIRECTING |= {"PIP_PREFIX", "PIP_TARGET", "PIP_USER"}
 REDIRECTING |= {"PIP_ABI", "PIP_IMPLEMENTATION", "PIP_PLATFORM", "PIP_PYTHON_VERSION"}
-OVERRIDDEN = {"PIP_DRY_RUN": "0", "PIP_QUIET": "0", "PIP_REQUIRE_VIRTUALENV": "0"}
+OVERRIDDEN = {"PIP_DRY_RUN": "0", "PIP_QUIET": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_ROOT": "/"}
 # What pip records about an installation varies by machine, and nothing reads it on Lambda.
 RECORDS = ("RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json")
 OPTION = re.compile(
@@ -253,7 +253,7 @@ def check_wheels(wheels: Path, architecture: str) -> None:
 
 def unpack(folder: Path, wheels: Path, site: Path, architecture: str | None) -> None:
     """Let pip unpack the wheels into `site`, without what varies by machine; raises PipError."""
-    options = ["--no-deps", "--no-index", "--no-compile", "--no-user", "--prefix=", "--root=/"]
+    options = ["--no-deps", "--no-index", "--no-compile", "--no-user", "--prefix="]
     found = sorted(wheels.glob("*.whl"))
     if not found:
         return
