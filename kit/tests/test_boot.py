@@ -1,6 +1,7 @@
 """An app that Lambda could not import is refused, with the place and the reason."""
 
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -119,6 +120,13 @@ def test_an_app_that_uses_the_network_is_checked_up_to_there(
 ) -> None:
     boots(task, code)
     assert ": it uses the network when imported, so the rest is not" in capsys.readouterr().err
+
+
+def test_the_check_reaches_no_server(task: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = server.getsockname()
+        boots(task, f"import socket\nsocket.create_connection({address})")
+    assert "it uses the network when imported" in capsys.readouterr().err
 
 
 def test_an_import_that_does_not_end_is_refused(

@@ -281,6 +281,14 @@ def test_an_interrupted_installation_leaves_nothing_behind(folder: Path) -> None
     assert names_in(folder / "cache") == {"lock", found.name}
 
 
+def test_what_is_not_used_for_a_month_is_removed(folder: Path) -> None:
+    unused, used = installed(folder, "extra"), installed(folder, "extra==1.0")
+    os.utime(unused, (1, 1))
+    os.utime(used, (1, 1))
+    installed(folder, "extra==1.0")
+    assert names_in(folder / "cache") == {"lock", used.name}
+
+
 def test_two_commands_at_a_time_install_once(folder: Path) -> None:
     (folder / "requirements.txt").write_text("./lib")
     with ThreadPoolExecutor() as executor:

@@ -26,6 +26,7 @@ REMOVED |= {name: f"add standard-{name} to requirements.txt" for name in RESURRE
 OWN = {"app", "chalicelib"}  # each module of these that the app reaches is checked
 KNOWN = {*OWN, "chalice"}  # and each name in these
 CATCHES_IMPORT_ERROR = {"ImportError", "ModuleNotFoundError", "Exception", "BaseException"}
+MAKES_NAMES = {"*", "__getattr__", "exec", "globals", "setattr", "vars"}  # that no code shows
 VARIES_BY_MACHINE = {"version_info", "platform", "__name__"}
 
 
@@ -192,7 +193,7 @@ def missing_imports(files: Mapping[str, Path]) -> Iterator[tuple[str, int, str]]
         path = module.replace(".", "/")
         tree = trees.get(f"{path}.py") or trees.get(f"{path}/__init__.py")
         if module.partition(".")[0] in KNOWN and isinstance(tree, ast.Module):
-            return not names_in(tree) & {name, "*", "__getattr__", "globals"}
+            return not names_in(tree) & {name, *MAKES_NAMES}
         return names.get(module) is False  # no code can have the name
 
     for path, tree in trees.items():

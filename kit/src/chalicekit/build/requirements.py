@@ -14,6 +14,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 import zipfile
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
@@ -42,9 +43,10 @@ if machine:
     os.confstr = lambda _: f"glibc 2.{glibc}"
 runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
+UNUSED_SECONDS = 30 * 24 * 3600  # after these, what was installed is removed
+
 # A user's settings for pip that would lead it elsewhere, or hide why it fails
 REDIRECTING = {"PIP_PYTHON", "PIP_REPORT", "PIP_REQUIREMENT", "PIP_WHEEL_DIR"}
-REDIRECTING |= {"PIP_PREFIX", "PIP_TARGET", "PIP_USER"}
 REDIRECTING |= {"PIP_ABI", "PIP_IMPLEMENTATION", "PIP_PLATFORM", "PIP_PYTHON_VERSION"}
 OVERRIDDEN = {"PIP_DRY_RUN": "0", "PIP_QUIET": "0", "PIP_REQUIRE_VIRTUALENV": "0", "PIP_ROOT": "/"}
 # What pip records about an installation varies by machine, and nothing reads it on Lambda.
@@ -140,6 +142,10 @@ def install(project_folder: Path, cache: Path, architecture: str | None) -> Path
                         start = f"{REQUIREMENTS} cannot be packaged for {purpose}"
                         raise Refusal(f"{start}. pip says: {error}") from None
                 site.replace(target)
+        os.utime(target)
+        for other in cache.glob(f"{sys.version_info.major}.*"):
+            if time.time() - other.stat().st_mtime > UNUSED_SECONDS:
+                shutil.rmtree(other)
     return target
 
 
