@@ -75,7 +75,7 @@ class TestProject:
             "stages": {stage: settings_of(stage) for stage in ("dev", "prod")},
         }
         self.write(".chalice/config.json", json.dumps(config))
-        for stage in config["stages"]:
+        for stage in ("dev", "prod"):
             resource = LOGS.replace("NAME-STAGE", f"{self.name}-{stage}")
             statement = {"Effect": "Allow", "Action": WRITE_LOGS, "Resource": resource}
             self.allow(statement, stage)
