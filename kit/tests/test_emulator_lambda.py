@@ -56,8 +56,9 @@ def test_a_function_has_its_own_variables(aws: str) -> None:
 
 
 def test_a_process_serves_many_events(aws: str) -> None:
-    function = make_function(aws, "import os\ndef handler(*_): return os.getpid()")
+    function = make_function(aws, "import os\ndef handler(*_): print('once'); return os.getpid()")
     assert len({invoke(aws, function, {}) for _ in range(5)}) == 1
+    assert log_of(aws, function).count("once") == 5
 
 
 LOGS = """
@@ -152,6 +153,8 @@ READ_ONLY = "OSError", "[Errno 30] Read-only file system: "
         "os.makedirs('a/b/c')",
         "os.remove('function.py')",
         "os.rename('function.py', '/tmp/x')",
+        "import tempfile; os.rename(tempfile.mkstemp()[1], 'x')",
+        "os.truncate('function.py', 0)",
         "os.symlink('/tmp', 'x')",
         "os.chmod('function.py', 0o777)",
         "os.utime('function.py')",
@@ -186,6 +189,11 @@ def test_temporary_files_can_be_written(aws: str, code: str) -> None:
     assert run(aws, code + "\nreturn 'done'") == "done"
 
 
+def test_no_file_of_the_code_has_a_mode_for_writing(aws: str) -> None:
+    modes = run(aws, "return [os.stat(path).st_mode for path in ('.', 'function.py')]")
+    assert not any(mode & 0o222 for mode in modes)
+
+
 @pytest.mark.parametrize(
     ("code", "error"),
     [
@@ -204,16 +212,19 @@ def test_other_errors_of_the_disk_are_lambda_s(aws: str, code: str, error: str) 
         ("'s3', endpoint_url='https://s3.eu-west-1.amazonaws.com'", "list_buckets()"),
         ("'lambda', endpoint_url='https://lambda.us-east-1.amazonaws.com'", "list_functions()"),
         (
-            "'s3', endpoint_url='https://s3.us-east-1.amazonaws.com'",
-            "get_object(Bucket='nothing', Key='a')",
+            "'s3', endpoint_url='https://s3.us-east-1.amazonaws.com', config=VIRTUAL",
+            "get_object(Bucket='redirected', Key='a')",
         ),
     ],
 )
 def test_boto3_never_reaches_aws(aws: str, client_of: str, call: str) -> None:
+    client(aws, "s3").create_bucket(Bucket="redirected")
+    client(aws, "s3").put_object(Bucket="redirected", Key="a", Body="text")
     anything = make_role(aws, {"Action": "*", "Resource": "*"})
-    code = f"import boto3\ntry:\n  boto3.client({client_of}).{call}\nexcept Exception as error:\n"
-    result = run(aws, f"{code}  return repr(error)\nreturn ''", role=anything)
-    assert result == "" or "NoSuchBucket" in result
+    code = "import boto3; from botocore.config import Config\n"
+    code += "VIRTUAL = Config(s3={'addressing_style': 'virtual'})\n"
+    code += f"return boto3.client({client_of}).{call}['ResponseMetadata']['HTTPStatusCode']"
+    assert run(aws, code, role=anything) == 200
 
 
 def test_other_clients_do_not_find_aws(aws: str) -> None:
@@ -254,6 +265,10 @@ def test_a_payload_has_at_most_6_mb(aws: str) -> None:
     assert error["errorType"] == "Function.ResponseSizeTooLarge"
     with pytest.raises(ClientError, match="RequestTooLargeException"):
         invoke(aws, function, "x" * LARGE)
+    with pytest.raises(ClientError, match="smaller than 1048576 bytes for the InvokeFunction"):
+        client(aws, "lambda").invoke(
+            FunctionName=function, InvocationType="Event", Payload=json.dumps("x" * 1024 * 1024)
+        )
     assert len(invoke(aws, function, "x" * 1000)) == 2000
 
 
