@@ -1,19 +1,15 @@
 """Servers that tests start and always stop."""
 
 import os
-import signal
+import re
 import socket
 import subprocess
-import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from select import select
-from threading import Thread
 
-REPOSITORY = Path(__file__).parent.parent
+import requests
 
 
 def free_port() -> int:
@@ -23,7 +19,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 30) -> None:
+def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
     """Return once `condition` holds; fail if it does not within `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
@@ -37,75 +33,60 @@ def is_listening(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def end(process: "subprocess.Popen[bytes]") -> None:
-    """Stop a process with Ctrl-C, or by force after ten seconds."""
-    if process.poll() is None:
-        process.send_signal(signal.SIGINT)
-    try:
-        process.wait(timeout=10)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
+class Server:
+    """A program that has been started, without a terminal, and what it prints to `log`."""
+
+    def __init__(self, command: list[str], log: Path, environment: dict[str, str]) -> None:
+        """Start it."""
+        self.log = log
+        with log.open("w") as output:
+            self.process = subprocess.Popen(
+                command,
+                cwd="/",
+                env=os.environ | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def printed(self) -> str:
+        """Return what it has printed."""
+        return self.log.read_text(encoding="utf-8")
+
+    @property
+    def url(self) -> str:
+        """The first URL that it has printed, or "" if there is none yet."""
+        return "".join(re.findall(r"http://[\d.]+:\d+", self.printed())[:1])
+
+    @property
+    def port(self) -> int:
+        """The port of its URL."""
+        return int(self.url.rpartition(":")[2])
+
+    def get(self, path: str = "/") -> str:
+        """Return the response to a request, or "" while it restarts."""
+        try:
+            return requests.get(self.url + path, timeout=10).text
+        except requests.ConnectionError:
+            return ""
 
 
 @contextmanager
 def serving(
-    command: list[str], port: int, folder: Path = REPOSITORY, **environment: str
-) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a server in `folder` until the block ends, which starts when it listens on `port`."""
-    with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=os.environ | environment,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
+    command: list[str], log: Path, environment: dict[str, str], is_ready: bool = True
+) -> Iterator[Server]:
+    """Run a server until the block ends, which starts when it has printed its URL, or at once."""
+    server = Server(command, log, environment)
+    try:
+        if is_ready:
+            wait_until(lambda: server.url or server.process.poll() is not None)
+            assert server.url, server.printed()
+        yield server
+    finally:
+        server.process.terminate()
         try:
-            wait_until(lambda: is_listening(port) or process.poll() is not None)
-            output.seek(0)
-            assert process.poll() is None, output.read().decode()
-            yield process
-        finally:
-            end(process)
-
-
-class EmulatedAws:
-    """An emulated AWS that starts when the first request arrives.
-
-    Its socket listens from the beginning. The first connection waits until the server has started
-    and takes the socket over, as in systemd's socket activation.
-    """
-
-    def __init__(self) -> None:
-        self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
-        self.output = tempfile.TemporaryFile()  # noqa: SIM115 - stop() closes it
-        self.process: subprocess.Popen[bytes] | None = None
-        Thread(target=self.start_on_demand, daemon=True).start()
-
-    def start_on_demand(self) -> None:
-        """Wait for the first connection and start the server."""
-        select([self.listener], [], [])
-        descriptor = self.listener.fileno()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "chalicekit.emulator.server", f"fd:{descriptor}"],
-            cwd=REPOSITORY,
-            pass_fds=[descriptor],
-            stdin=subprocess.DEVNULL,
-            stdout=self.output,
-            stderr=subprocess.STDOUT,
-        )
-        self.listener.close()  # from now on, a dead server refuses connections
-
-    def stop(self) -> None:
-        """Stop the server. If it failed, print its output."""
-        if self.process:
-            failed = self.process.poll() is not None
-            end(self.process)
-            if failed:
-                self.output.seek(0)
-                print(f"The emulated AWS has failed:\n{self.output.read().decode()}")
-        self.output.close()
-        self.listener.close()
+            server.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            server.process.kill()
+            server.process.wait()

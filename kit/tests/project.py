@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import uuid
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from chalicekit.project import Project
 from tests.emulated import client
+from tests.processes import Server, serving
 
 CHALICE = str(Path(sys.executable).with_name("chalice"))
 needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not installed")
@@ -153,6 +155,11 @@ class TestProject:
         assert done.returncode in (1, 2), done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done.stderr.strip()
+
+    def serve(self, *arguments: str, **environment: str) -> AbstractContextManager[Server]:
+        """Run `chalicekit local` on any port until the block ends."""
+        command = self.command("local", "--port", "0", *arguments, aws=bool(self.aws))
+        return serving(command, self.folder.parent / "log", self.environment | environment)
 
     def deploy(self, stage: str = "dev") -> str:
         """Deploy; return the URL without a slash at its end."""

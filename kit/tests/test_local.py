@@ -35,57 +35,6 @@ def project(tmp_path: Path) -> TestProject:
     return TestProject(tmp_path / "project")
 
 
-class Local:
-    """A running `chalicekit local`, with what it has printed to `log`."""
-
-    def __init__(self, project: TestProject, *arguments: str, **environment: str) -> None:
-        """Start it, without a terminal."""
-        self.port, self.log = free_port(), project.folder.parent / "log"
-        options = ["--port", str(self.port), *arguments]
-        with self.log.open("w") as output:
-            self.process = subprocess.Popen(
-                project.command("local", *options, aws=bool(project.aws)),
-                cwd="/",
-                env=project.environment | environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
-
-    def get(self, path: str = "/") -> str:
-        """Return the response to a request, or "" while the server restarts."""
-        try:
-            return requests.get(f"http://127.0.0.1:{self.port}{path}", timeout=10).text
-        except requests.ConnectionError:
-            return ""
-
-    def printed(self) -> str:
-        """Return what it has printed."""
-        return self.log.read_text(encoding="utf-8")
-
-    def stop(self) -> None:
-        """End it."""
-        if self.process.poll() is None:
-            self.process.terminate()
-        try:
-            self.process.wait(timeout=10)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait()
-
-
-@contextmanager
-def local(project: TestProject, *arguments: str, **environment: str) -> Iterator[Local]:
-    """Run `chalicekit local` until the block ends, which starts with its first line."""
-    running = Local(project, *arguments, **environment)
-    try:
-        wait_until(lambda: "\n" in running.printed() or running.process.poll() is not None)
-        yield running
-    finally:
-        running.stop()
-
-
 def refusal(project: TestProject, *arguments: str) -> str:
     """Return the line of a `chalicekit local` that must not start."""
     done = project.start(*project.command("local", "--port", "0", *arguments, aws=False))
@@ -117,7 +66,7 @@ def test_an_address_of_another_machine_is_refused(host: str) -> None:
 
 
 def test_host_is_the_address_to_listen_on(project: TestProject) -> None:
-    with local(project, "--host", "127.0.0.2", "--no-autoreload") as running:
+    with project.serve("--host", "127.0.0.2", "--no-autoreload") as running:
         assert running.printed() == f"Serving on http://127.0.0.2:{running.port}\n"
         assert not is_listening(running.port)  # on 127.0.0.1
 
@@ -135,7 +84,7 @@ def test_a_busy_port_and_an_unknown_stage_end_the_command_with_one_line(
 
 
 def test_a_change_of_the_code_restarts_the_server(project: TestProject) -> None:
-    with local(project) as running:
+    with project.serve() as running:
         assert running.get() == "a sample"
         project.change("a sample", "a change")
         wait_until(lambda: running.get() == "a change")
@@ -144,7 +93,7 @@ def test_a_change_of_the_code_restarts_the_server(project: TestProject) -> None:
 @pytest.mark.parametrize("folder", ["chalicelib/new", "vendor/new"])
 def test_a_change_in_a_new_folder_restarts_the_server(project: TestProject, folder: str) -> None:
     module = folder.removeprefix("vendor/").replace("/", ".")
-    with local(project) as running:
+    with project.serve() as running:
         project.write(f"{folder}/text.py", 'TEXT = "old"\n')
         project.change("import os", f"import os\nfrom {module}.text import TEXT")
         project.change('"a sample"', "TEXT")
@@ -177,7 +126,7 @@ def test_what_the_app_consists_of_is_watched(path: str, is_watched: bool) -> Non
 def test_a_new_requirement_is_installed(project: TestProject) -> None:
     wheel = make_wheel(project.folder, "extra", {"extra.py": 'TEXT = "from extra"'})
     project.change('"a sample"', "__import__('extra').TEXT")
-    with local(project) as running:
+    with project.serve() as running:
         assert "from extra" not in running.get()
         project.write("requirements.txt", f"./{wheel.name}\n")
         wait_until(lambda: running.printed().count("Serving on ") == 2)
@@ -196,7 +145,7 @@ def test_a_new_requirement_is_installed(project: TestProject) -> None:
 def test_a_mistake_is_one_line_and_waits_for_its_correction(
     project: TestProject, file: str, old: str, new: str, line: str
 ) -> None:
-    with local(project) as running:
+    with project.serve() as running:
         correct = (project.folder / file).read_text()
         project.change(old, new, file)
         wait_until(lambda: running.printed().count("\n") > 1)
@@ -217,7 +166,7 @@ def test_a_mistake_ends_the_command_if_it_does_not_restart(project: TestProject)
 
 def test_the_app_has_its_stage_s_variables_and_folder(project: TestProject) -> None:
     project.change('"a sample"', "f\"{os.environ['LEVEL']} {os.getcwd()}\"")
-    with local(project, "--no-autoreload", "--stage", "prod") as running:
+    with project.serve("--no-autoreload", "--stage", "prod") as running:
         assert running.get() == f"INFO {project.folder}"
 
 
@@ -258,7 +207,7 @@ def test_an_app_that_calls_aws_logs_one_line_that_says_what_to_do(project: TestP
     (home / ".aws" / "credentials").write_text(
         "[default]\naws_access_key_id = own\naws_secret_access_key = own\n"
     )
-    with local(project, HOME=str(home), AWS_PROFILE="default") as running:
+    with project.serve(HOME=str(home), AWS_PROFILE="default") as running:
         assert "InternalServerError" in running.get("/tables")
         lines = [line for line in running.printed().splitlines() if "GET" not in line]
     assert len(lines) == 2
@@ -283,7 +232,7 @@ def test_advice_names_make_s_commands_and_the_cause() -> None:
 def test_the_app_reaches_the_emulated_aws(tmp_path: Path, aws: str) -> None:
     project = TestProject(tmp_path / "project", aws)
     project.change('"a sample"', "__import__('boto3').client('sts').get_caller_identity()['Arn']")
-    with local(project, "--no-autoreload") as running:
+    with project.serve("--no-autoreload") as running:
         assert running.get().startswith("arn:aws:")
 
 
@@ -291,7 +240,7 @@ def test_an_emulated_aws_that_is_not_there_is_named(project: TestProject) -> Non
     project.change('"a sample"', "__import__('boto3').client('sts').get_caller_identity()['Arn']")
     project.aws = f"http://127.0.0.1:{free_port()}"
     project.configure("dev", environment_variables={"AWS_MAX_ATTEMPTS": "1"})
-    with local(project, "--no-autoreload") as running:
+    with project.serve("--no-autoreload") as running:
         running.get()
         assert f"{project.aws} does not respond: is `chalicekit" in running.printed()
 
@@ -325,14 +274,14 @@ def test_the_server_ends_with_its_parent(project: TestProject, option: str) -> N
 
 
 def test_the_server_ends_with_the_process_that_restarts_it(project: TestProject) -> None:
-    with local(project) as running:
+    with project.serve() as running:
         running.process.kill()
         wait_until(lambda: not is_listening(running.port), seconds=10)
 
 
 @pytest.mark.parametrize("delay", [0, 0.1, 0.4])
 def test_ctrl_c_just_after_a_change_ends_it_silently(project: TestProject, delay: float) -> None:
-    with local(project) as running:
+    with project.serve() as running:
         before = running.printed()
         (project.folder / "app.py").touch()
         time.sleep(delay)
@@ -445,6 +394,6 @@ def test_a_log_of_json_is_for_people_in_a_terminal_only(project: TestProject) ->
         requests.get(url, timeout=10)
         assert "ERROR" in terminal.wait_for("failed")
         assert terminal.wait_for("  File x").splitlines()[1:] == ["    Traceback:", "      File x"]
-    with local(project, "--no-autoreload") as running:
+    with project.serve("--no-autoreload") as running:
         running.get()
         assert json.dumps(record) in running.printed()

@@ -11,9 +11,7 @@ from chalice.test import Client
 
 from chalicekit.gateway import use_gateway
 from chalicekit.load import load_app
-from tests.processes import wait_until
 from tests.project import TestProject
-from tests.test_local import local
 
 pytestmark = pytest.mark.xdist_group("places")  # one server for all
 
@@ -182,9 +180,8 @@ def project(tmp_path_factory: pytest.TempPathFactory, aws: str) -> TestProject:
 @pytest.fixture(scope="module")
 def local_url(project: TestProject) -> Iterator[str]:
     """The app's URL under `chalicekit local`."""
-    with local(project, "--no-autoreload") as running:
-        wait_until(lambda: "Serving on" in running.printed())
-        yield f"http://127.0.0.1:{running.port}"
+    with project.serve("--no-autoreload") as running:
+        yield running.url
 
 
 @pytest.fixture(scope="module")
