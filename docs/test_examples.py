@@ -1,6 +1,5 @@
-"""The examples of growing.md, pasted one after another into a copy of the app."""
+"""The examples of growing.md, pasted one after another into an app that has nothing else."""
 
-import ast
 import json
 import os
 import re
@@ -9,17 +8,40 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chalicekit import local
 from chalicekit.emulator.on_demand import EmulatedAws, client_environment
 from chalicekit.project import Project
 from chalicekit.pytest_plugin import Emulated
 
 PROJECT = Path(__file__).parent.parent
-APP = (".chalice", "app.py", "chalicelib", "pyproject.toml", "requirements.txt", "tests")
+FILES = [
+    "pyproject.toml",
+    *(f".chalice/{name}.json" for name in ("config", "policy-dev", "policy-prod")),
+    *(f"chalicelib/{name}.py" for name in ("__init__", "express", "logs")),
+]
+APP = json.loads((PROJECT / ".chalice" / "config.json").read_text(encoding="utf-8"))["app_name"]
+NEW = {
+    "app.py": f'''\
+"""The routes."""
+
+from chalicelib.express import ExpressApp
+
+app = ExpressApp("{APP}")
+''',
+    "tests/test_app.py": '''\
+"""The routes in process."""
+
+from chalice.test import Client
+
+from app import app
+''',
+}
 PAGE = (PROJECT / "docs" / "growing.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 # Each command with what it prints
@@ -34,11 +56,14 @@ needs_aws_cli = pytest.mark.skipif(not shutil.which("aws"), reason="the AWS CLI 
 
 @pytest.fixture(scope="module")
 def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the app with all examples, and with its requirements installed."""
+    """An app with all examples, and with its requirements installed."""
     folder = tmp_path_factory.mktemp("grown")
-    for name in APP:
-        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
-        copy(PROJECT / name, folder / name)
+    for name in (".chalice", "chalicelib", "tests"):
+        (folder / name).mkdir()
+    for name in FILES:
+        shutil.copy(PROJECT / name, folder / name)
+    for name, code in NEW.items():
+        (folder / name).write_text(code, encoding="utf-8")
     for kind, text in EXAMPLES:
         if kind == "python":
             paste_code(folder, text)
@@ -54,19 +79,15 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def paste_code(folder: Path, example: str) -> None:
     """Put the imports of an example to the top of its file, and the rest to the end."""
-    first, _, code = example.partition("\n")
-    path = folder / first.removeprefix("# ")
-    lines = code.splitlines(keepends=True)
-    imports = [
-        node for node in ast.parse(code).body if isinstance(node, ast.Import | ast.ImportFrom)
-    ]
-    end = imports[-1].end_lineno if imports and path.exists() else 0
-    text = path.read_text(encoding="utf-8") if path.exists() else ""
-    top = ast.parse(text).body[0].end_lineno if text else 0  # the docstring
-    old = text.splitlines(keepends=True)
-    rest = "".join(lines[end:]).strip()
-    parts = [*old[:top], "\n", *lines[:end], *old[top + 1 :], "\n\n" if rest else "", rest, "\n"]
-    path.write_text("".join(parts).strip() + "\n", encoding="utf-8")
+    first, *lines = example.splitlines(keepends=True)
+    path = folder / first.removeprefix("# ").strip()
+    if not path.exists():
+        path.write_text("".join(lines), encoding="utf-8")
+        return
+    docstring, end, code = path.read_text(encoding="utf-8").partition('"""\n\n')
+    imports = list(takewhile(re.compile("import |from |\n").match, lines))
+    rest = ["\n\n", *lines[len(imports) :]] if lines[len(imports) :] else []
+    path.write_text("".join([docstring, end, *imports, code, *rest]), encoding="utf-8")
 
 
 def paste_settings(folder: Path, example: dict[str, Any]) -> None:
@@ -76,7 +97,7 @@ def paste_settings(folder: Path, example: dict[str, Any]) -> None:
         for stage in ("dev", "prod"):
             path = folder / f"policy-{stage}.json"
             policy = json.loads(path.read_text(encoding="utf-8"))
-            text = json.dumps(example).replace("hello-chalice-dev", f"hello-chalice-{stage}")
+            text = json.dumps(example).replace(f"{APP}-dev", f"{APP}-{stage}")
             policy["Statement"].append(json.loads(text))
             path.write_text(json.dumps(policy), encoding="utf-8")
     else:
@@ -92,8 +113,8 @@ def merged(old: Any, new: Any) -> Any:
     return old | {key: merged(old.get(key, {}), value) for key, value in new.items()}
 
 
-def run(folder: Path, *command: str) -> str:
-    """Run a Python program in `folder` as make does; it must succeed. Return what it prints."""
+def run(folder: Path, *command: str) -> None:
+    """Run a Python program in `folder` as make does; it must succeed."""
     packages = str(folder / "build" / "requirements" / "here")
     done = subprocess.run(
         [sys.executable, "-m", *command],
@@ -103,7 +124,6 @@ def run(folder: Path, *command: str) -> str:
         text=True,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 @pytest.mark.parametrize("tool", ["ruff check", "ruff format --check", "mypy"])
@@ -113,6 +133,11 @@ def test_the_examples_are_as_lint_wants_them(grown: Path, tool: str) -> None:
 
 def test_the_tests_of_the_examples_pass(grown: Path) -> None:
     run(grown, "pytest", "-q", "tests/test_app.py", "tests/test_links.py")
+
+
+def test_the_page_quotes_what_make_run_says_about_calls_of_aws() -> None:
+    (advice,) = set(local.advice_by_error(Project(PROJECT, make=True)).values())
+    assert advice in PAGE
 
 
 @pytest.fixture(scope="module")
