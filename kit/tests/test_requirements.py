@@ -221,6 +221,20 @@ def test_what_pip_cannot_get_is_taken_from_vendor(
     assert "fast is taken from vendor/. pip says: No matching" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("pin", ["chalice", "chalice==1.0", "chalice<2,>=1.0"])
+def test_an_old_chalice_may_require_what_pip_cannot_get(
+    folder: Path, pin: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_wheel(folder / "wheels", "chalice", {"chalice/app.py": ""}, requires=("nowhere==1.0",))
+    assert "extra.py" in names_in(installed(folder, f"{pin}\nextra", "arm64"))
+    said = (
+        "chalice comes without what it requires. pip says: No matching distribution found for now"
+    )
+    assert said in capsys.readouterr().err
+    with pytest.raises(Refusal, match=r"for nowhere==1\.0"):
+        installed(folder, f"{pin}\nnowhere==1.0", "arm64")
+
+
 ELSEWHERE = {"target": "elsewhere", "prefix": "elsewhere", "root": "elsewhere"}
 ELSEWHERE |= {"user": "1", "dry-run": "1", "require-virtualenv": "1"}
 

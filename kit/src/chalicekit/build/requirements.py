@@ -26,6 +26,7 @@ import click
 from chalicekit.errors import Refusal
 
 REQUIREMENTS = "requirements.txt"
+TEXT_FILES = (".txt", ".in")
 # Before Python 3.12, Lambda runs on Amazon Linux 2, which has glibc 2.26; then on 2023, with 2.34.
 # docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 GLIBC = 34 if sys.version_info >= (3, 12) else 26
@@ -105,7 +106,7 @@ def key_of(folder: Path, architecture: str | None) -> str:
     """Return a name that changes when the requirements, or what they are installed for, change."""
     parts = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name[:4] == "PIP_"]
     for file in files_of(folder, folder / REQUIREMENTS):
-        if file.suffix in (".txt", ".in") and file.is_file():
+        if file.suffix in TEXT_FILES and file.is_file():
             parts += [str(file), file.read_bytes().hex()]
         elif file.exists():
             found = file.stat()
@@ -185,7 +186,8 @@ def reason_of(output: str, errors: str) -> str:
 def find_wheels(folder: Path, wheels: Path, architecture: str | None) -> None:
     """Collect in `wheels` a wheel of each requirement; raises PipError.
 
-    What pip cannot get although it is in the project's vendor/ is left out.
+    What pip cannot get although it is in the project's vendor/ is left out, and so is what an old
+    Chalice requires: Chalice adds to the package what Lambda needs of it.
     """
     names = vendored_names(folder / "vendor")
     stubs = wheels.with_name("stubs")
@@ -199,14 +201,18 @@ def find_wheels(folder: Path, wheels: Path, architecture: str | None) -> None:
         except PipError as error:
             words = re.findall(r"[\w.-]+", re.sub(r"\(from.*", "", str(error)))
             culprits = {normalized(word) for word in words} & names.keys()
+            taken = "is taken from vendor/"
+            is_with_chalice = re.search(r"^(Coll|Proc).*\bchalice\b", error.output, re.M)
+            if not culprits and is_with_chalice and not any(stubs.glob("chalice-*")):
+                culprits, taken = {"chalice"}, "comes without what it requires"
             if not culprits:
                 raise
             for name in culprits:
-                version = re.search(rf"\b{name}[=~>]=([\w.]+)", error.output, re.IGNORECASE)
-                stub = make_stub(stubs, name, names.pop(name) or (version[1] if version else "0"))
+                version = names.pop(name, "") or version_asked(folder, name, error.output)
+                stub = make_stub(stubs, name, version)
                 with constraints.open("a", encoding="utf-8") as file:
                     print(f"{name} @ {stub.as_uri()}", file=file)
-                click.echo(f"{name} is taken from vendor/. pip says: {error}", err=True)
+                click.echo(f"{name} {taken}. pip says: {error}", err=True)
     for stub in stubs.glob("*.whl"):
         (wheels / stub.name).unlink(missing_ok=True)
 
@@ -309,6 +315,15 @@ def vendored_names(vendor: Path) -> dict[str, str]:
             for name in (module, *likely, *known.get(module, [])):
                 names.setdefault(normalized(name), "")
     return names
+
+
+def version_asked(folder: Path, name: str, output: str) -> str:
+    """Return a version of a distribution that fits what requires it, as far as that is known."""
+    files = files_of(folder, folder / REQUIREMENTS)
+    lines = [line for file in files if file.suffix in TEXT_FILES for line in lines_of(file)]
+    pattern = rf"\b{name.replace('-', '[-_.]')}\b[^\s;]*?[=~>]=\s*([\w.]*\w)"
+    found = re.search(pattern, "\n".join([*lines, output]), re.IGNORECASE)
+    return found[1] if found else "0"
 
 
 def make_stub(folder: Path, name: str, version: str) -> Path:
