@@ -42,9 +42,10 @@ def configure_logs() -> None:
     logging.basicConfig(level=level, handlers=[JsonLines()], format=text, force=True)
     logging.captureWarnings(True)
     # At DEBUG, the AWS SDK logs tokens and your customers' data, and Chalice each step of a deploy.
+    # At INFO, the SDK logs at each cold start where its credentials are.
     for sdk in map(logging.getLogger, ["boto3", "botocore", "s3transfer", "urllib3", "chalice"]):
-        if level < logging.INFO and not sdk.level:  # nobody has set it
-            sdk.setLevel(logging.INFO)
+        if level < logging.WARNING and not sdk.level:  # nobody has set it
+            sdk.setLevel(logging.WARNING)
 
 
 class JsonLines(logging.Handler):

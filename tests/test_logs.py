@@ -267,14 +267,17 @@ def test_the_level_is_a_setting(
 
 
 @pytest.mark.parametrize("name", [*SDK, "botocore.auth", "urllib3.connectionpool"])
-@pytest.mark.parametrize(("level", "logged"), [("DEBUG", ["info"]), ("ERROR", [])])
-def test_secrets_and_data_that_the_sdk_logs_at_debug_are_not_logged(
+@pytest.mark.parametrize(
+    ("level", "logged"), [("DEBUG", ["warning"]), ("INFO", ["warning"]), ("ERROR", [])]
+)
+def test_of_the_sdk_only_warnings_are_logged(
     lines: Lines, monkeypatch: pytest.MonkeyPatch, level: str, logged: list[str], name: str
 ) -> None:
     monkeypatch.setenv("LOG_LEVEL", level)
     configure_logs()
     logging.getLogger(name).debug("x-amz-security-token")
-    logging.getLogger(name).info("info")
+    logging.getLogger(name).info("Found credentials in environment variables.")
+    logging.getLogger(name).warning("warning")
     assert [line["message"] for line in lines()] == logged
 
 
