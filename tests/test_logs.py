@@ -274,6 +274,7 @@ def test_of_the_sdk_only_warnings_are_logged(
     lines: Lines, monkeypatch: pytest.MonkeyPatch, level: str, logged: list[str], name: str
 ) -> None:
     monkeypatch.setenv("LOG_LEVEL", level)
+    logging.getLogger(name.partition(".")[0]).setLevel(logging.NOTSET)
     configure_logs()
     logging.getLogger(name).debug("x-amz-security-token")
     logging.getLogger(name).info("Found credentials in environment variables.")
