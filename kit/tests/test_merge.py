@@ -49,5 +49,5 @@ def test_an_app_with_routes_gets_everything() -> None:
 
 def test_an_app_with_functions_only_gets_nothing_of_an_api() -> None:
     template = merged({"Tick": FUNCTION})
-    assert template["Resources"].keys() == {"Tick", "TickAlarm", "Log"}
-    assert template["Outputs"].keys() == {"Log"}
+    assert template["Resources"].keys() == {"Tick", "TickAlarm", "Log", "AccessLog"}
+    assert template["Outputs"].keys() == {"Log", "AccessLog"}

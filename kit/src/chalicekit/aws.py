@@ -75,11 +75,6 @@ class EmulatedSession(Session):  # type: ignore[misc] # botocore has no types
         return super().create_client(*arguments, **options)
 
 
-def create_session(profile: str = "") -> Session:
-    """Return a session with the AWS configuration of this machine."""
-    return Session(profile=profile or None)
-
-
 def emulator_of(session: Session) -> str:
     """Return the URL of the emulated AWS that a session uses, or "" for an AWS account.
 

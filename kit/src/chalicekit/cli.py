@@ -96,7 +96,9 @@ def install(context: click.Context, /) -> None:
 
 
 @cli.command()
-@click.option("--pkg-format", type=click.Choice(["cloudformation", "terraform"]))
+@click.option(
+    "--pkg-format", type=click.Choice(["cloudformation", "terraform"]), default="cloudformation"
+)
 @click.option("--template-format", type=click.Choice(["json", "yaml"]), default="json")
 @click.option("--single-file", is_flag=True, help="Write one zip with everything: OUT.")
 @click.option("--merge-template", type=click.Path(), help="A template to merge into Chalice's.")
@@ -108,9 +110,7 @@ def package(context: click.Context, /, out: Path, **options: Any) -> None:
     from chalicekit.package import package as run
 
     logging.disable()  # the app's log would also show Chalice and the AWS SDK
-    project = project_of(context, options)
-    options["pkg_format"] = options["pkg_format"] or "cloudformation"
-    run(project, out, **options)
+    run(project_of(context, options), out, **options)
 
 
 @cli.command()

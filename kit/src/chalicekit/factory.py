@@ -187,9 +187,9 @@ def create_packager(
     config: StageConfig,
     session: Session,
     built: Build,
-    package_format: str = "cloudformation",
-    template_format: str = "json",
-    merge_template: str | None = None,
+    package_format: str,
+    template_format: str,
+    merge_template: str | None,
 ) -> AppPackager:
     """Return Chalice's packager, as `chalice.package.create_app_packager` creates it."""
     options = PackageOptions(TypedAWSClient(session))

@@ -5,8 +5,8 @@ a fresh clone has none, so the kit asks AWS. Log groups are not listed: they sta
 deleted, and Chalice finds them by name.
 """
 
-import ast
 import json
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cache, cached_property
@@ -21,13 +21,8 @@ from chalice.awsclient import TypedAWSClient
 from chalice.config import Config
 
 Resource = dict[str, Any]
-NOT_FOUND = {
-    "NoSuchBucket",
-    "NoSuchEntity",
-    "NotFound",
-    "NotFoundException",
-    "ResourceNotFoundException",
-}
+NOT_FOUND = {"NoSuchBucket", "NoSuchEntity", "NotFound", "NotFoundException"}
+NOT_FOUND |= {"ResourceNotFoundException"}
 # What Chalice's record calls the ARN and the name of an event source
 EVENT_SOURCES = {
     "sqs": ("queue_arn", "queue"),
@@ -35,7 +30,10 @@ EVENT_SOURCES = {
     "dynamodb": ("stream_arn", "stream"),
 }
 
-IN_THE_API = {"route", "middleware"}  # these decorators make no function of AWS Lambda
+# In a source: a call with a text, which makes an app, and a function with one of Chalice's
+# decorators, unless that is for the API's own function.
+ASSIGNED = re.compile(r"""^\w+ *= *[\w.]+\(\s*["'](.+?)["']""", re.MULTILINE)
+FUNCTION = re.compile(r"^@\w+\.(?!route|middleware)\w+\([^@]*?^def (\w+)", re.MULTILINE)
 
 
 def resource(kind: str, name: str, **values: Any) -> Resource:
@@ -92,46 +90,23 @@ class Names:
 
     @classmethod
     def of_source(cls, folder: Path) -> "Names":
-        """Return the names in the source of a project, which need not be importable.
+        """Return the names in the source of a project, which need not be Python that runs.
 
-        They are those of functions with Chalice's decorators, and the texts given as names. Too
-        many do no harm, since AWS is asked for each.
+        Too many do no harm: AWS is asked for each.
         """
-        functions, prefixes, apis = {"api_handler"}, {""}, set[str]()
-        for path in [folder / "app.py", *sorted((folder / "chalicelib").rglob("*.py"))]:
-            try:
-                nodes = list(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
-            except (OSError, SyntaxError, ValueError):
-                continue
-            for node in nodes:
-                if isinstance(node, ast.FunctionDef) and decorators(node) - IN_THE_API:
-                    functions.add(node.name)
-                elif isinstance(node, ast.Call):
-                    functions |= texts(node, "name")
-                    prefixes |= texts(node, "name_prefix")
-                    apis |= texts(node, "app_name")
-                elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
-                    first = [
-                        item.value for item in node.value.args if isinstance(item, ast.Constant)
-                    ]
-                    apis |= {str(text) for text in first[:1]}
-        named = {prefix + name for prefix in prefixes for name in functions}
-        return cls(apis=frozenset(apis), functions=frozenset(named))
+        paths = [folder / "app.py", *(folder / "chalicelib").rglob("*.py")]
+        found = [path.read_text("utf-8", "replace") for path in paths if path.is_file()]
+        source = "\n".join(found)
+        apis = {*given("app_name", source), *ASSIGNED.findall(source)}
+        names = {"api_handler", *FUNCTION.findall(source), *given("name", source)}
+        prefixes = ("", *given("name_prefix", source))
+        functions = {prefix + name for prefix in prefixes for name in names}
+        return cls(apis=frozenset(apis), functions=frozenset(functions))
 
 
-def decorators(function: ast.FunctionDef) -> set[str]:
-    """Return the methods of the app, or of a blueprint, that a function is decorated with."""
-    called = [item.func for item in function.decorator_list if isinstance(item, ast.Call)]
-    return {item.attr for item in called if isinstance(item, ast.Attribute)}
-
-
-def texts(call: ast.Call, keyword: str) -> set[str]:
-    """Return the text that a call has for a keyword, if it is written there."""
-    return {
-        str(item.value.value)
-        for item in call.keywords
-        if item.arg == keyword and isinstance(item.value, ast.Constant)
-    }
+def given(keyword: str, source: str) -> list[str]:
+    """Return the texts that the calls in a source have for a keyword."""
+    return re.findall(rf"""\b{keyword}\s*=\s*["'](.+?)["']""", source)
 
 
 @dataclass
@@ -307,11 +282,8 @@ class Inventory:
         recorded = {item["rest_api_id"]: item for item in self.previous if "rest_api_id" in item}
         handlers = [function for function in self.functions if function.name == "api_handler"]
         sources = [source for handler in handlers for source in self.policy(handler)]
-        permitted = [
-            source.split(":")[5].partition("/")[0]
-            for source in sources
-            if ":execute-api:" in source
-        ]
+        calling = [source.split(":") for source in sources if ":execute-api:" in source]
+        permitted = [arn[5].partition("/")[0] for arn in calling]
         listed = {api["id"]: api for api in find_all(apis, "get_rest_apis", "items")}
         names = self.names.apis | {self.config.app_name}
         named = [api_id for api_id, api in listed.items() if api["name"] in names]
@@ -362,10 +334,7 @@ class Inventory:
                 api_id = api["ApiId"]
                 complete = apis.get_stages(ApiId=api_id)["Items"]
                 name = "websocket_api" if complete else f"websocket_api-{api_id}"
-                values = {
-                    "websocket_api_id": api_id,
-                    "websocket_api_url": self.url("wss", api_id),
-                }
+                values = {"websocket_api_id": api_id, "websocket_api_url": self.url("wss", api_id)}
                 yield resource("websocket_api", name, **values)
 
     def domains(self, apis: Iterable[Resource]) -> Iterator[Resource]:

@@ -39,32 +39,25 @@ class FragmentMerger(TemplateDeepMerger):
 
 
 def without_missing(merged: Template, original: Template) -> Template:
-    """Return a template without what lacks a type, what refers to that, and what only that uses.
+    """Return a template without what lacks a type, and what refers to that; a log of it stays.
 
     Only resources and outputs that `original` does not have are left out.
     """
-    resources: Template = merged["Resources"]
-    added = resources.keys() - original["Resources"].keys()
-    missing = {name for name in added if "Type" not in resources[name]}
-    used_by_missing = {
-        name for name in added for lost in missing if refers(resources[lost], name)
-    } - missing
+    kept = dict(merged["Resources"])
+    added = kept.keys() - original["Resources"].keys()
+    missing = {name for name in added if "Type" not in kept[name]}
     while found := {
-        name for name in added - missing if any(refers(resources[name], lost) for lost in missing)
+        name for name in added - missing if any(refers(kept[name], lost) for lost in missing)
     }:
         missing |= found
-    kept = {name: resource for name, resource in resources.items() if name not in missing}
-    missing |= {name for name in used_by_missing if not any(refers(r, name) for r in kept.values())}
-    outputs = merged.get("Outputs", {}).items()
-    return {
-        **merged,
-        "Resources": {name: kept[name] for name in kept if name not in missing},
-        "Outputs": {
-            name: output
-            for name, output in outputs
-            if not any(refers(output, lost) for lost in missing)
-        },
+    for name in missing:
+        del kept[name]
+    outputs = {
+        name: output
+        for name, output in merged.get("Outputs", {}).items()
+        if not any(refers(output, lost) for lost in missing)
     }
+    return {**merged, "Resources": kept, "Outputs": outputs}
 
 
 def refers(part: Any, name: str) -> bool:

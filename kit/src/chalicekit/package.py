@@ -16,20 +16,19 @@ from chalicekit.project import Project
 def package(
     project: Project,
     out: Path,
-    pkg_format: str = "cloudformation",
-    template_format: str = "json",
-    single_file: bool = False,
-    merge_template: str | None = None,
+    pkg_format: str,
+    template_format: str,
+    single_file: bool,
+    merge_template: str | None,
 ) -> None:
     """Write the deployment package and the template into the folder `out`.
 
     The options are those of `chalice package`; with `single_file`, `out` is one zip with both.
     Raises Refusal if the package cannot work. Then nothing in `out` changes.
     """
-    config = project.config
-    project.session.set_credentials(
-        "none", "needed"
-    )  # or botocore would look for them, for seconds
+    _ = project.config  # refuses an unknown stage before anything is written
+    # Without credentials, botocore would look for them, for seconds.
+    project.session.set_credentials("none", "needed")
     if not project.session.get_config_variable("region"):
         project.session.set_config_variable("region", "us-east-1")  # AWS's partition, for names
     if merge_template and not Path(merge_template).is_file():
@@ -42,15 +41,9 @@ def package(
             tempfile.TemporaryDirectory(dir=project.build) as written,
         ):
             checks.before_package(project, app, pkg_format)
-            packager = create_packager(
-                StageConfig(config, app, []),
-                project.session,
-                built,
-                pkg_format,
-                template_format,
-                merge_template,
-            )
-            packager.package_app(StageConfig(config, app, []), written, project.stage)
+            config, formats = StageConfig(project.config, app, []), (pkg_format, template_format)
+            packager = create_packager(config, project.session, built, *formats, merge_template)
+            packager.package_app(config, written, project.stage)
             if single_file:
                 out.parent.mkdir(parents=True, exist_ok=True)
                 shutil.move(shutil.make_archive(str(project.build / "out"), "zip", written), out)

@@ -11,7 +11,7 @@ from typing import Any
 from botocore.session import Session
 from chalice.config import Config
 
-from chalicekit.aws import EmulatedSession, create_session, emulator_of
+from chalicekit.aws import EmulatedSession, emulator_of
 from chalicekit.errors import Refusal
 
 DEFAULT_EMULATOR_PORT = 4566
@@ -61,7 +61,10 @@ class Project:
     @cached_property
     def settings(self) -> dict[str, Any]:
         """The content of `.chalice/config.json`; raises Refusal if it cannot be read."""
-        return read_settings(self.folder)
+        folder, path = self.folder, self.folder / ".chalice" / "config.json"
+        if not path.exists():
+            raise Refusal(f"{folder} is not a Chalice project: it has no .chalice/config.json.")
+        return read_json(path, folder)
 
     @cached_property
     def config(self) -> Config:
@@ -87,7 +90,9 @@ class Project:
     @cached_property
     def session(self) -> Session:
         """The session for all calls of a command: AWS asks for an MFA code once."""
-        return EmulatedSession(self.emulator) if self.emulator else create_session(self.profile)
+        if self.emulator:
+            return EmulatedSession(self.emulator)
+        return Session(profile=self.profile or None)
 
     def connected(self) -> "Project":
         """Return the project with `emulator` set, if the AWS configuration names an endpoint."""
@@ -140,11 +145,3 @@ def read_json(path: Path, folder: Path) -> dict[str, Any]:
         raise Refusal(f"{name} cannot be read: {error.strerror}") from error
     except ValueError as error:
         raise Refusal(f"{name} is not valid JSON: {error}") from error
-
-
-def read_settings(folder: Path) -> dict[str, Any]:
-    """Return the content of `.chalice/config.json`; raises Refusal if `folder` is no project."""
-    path = folder / ".chalice" / "config.json"
-    if not path.exists():
-        raise Refusal(f"{folder} is not a Chalice project: it has no .chalice/config.json.")
-    return read_json(path, folder)
