@@ -41,9 +41,9 @@ def zipped(**files: str) -> bytes:
     return content.getvalue()
 
 
-def make_role(aws: str, *statements: dict[str, Any]) -> str:
+def make_role(aws: str, *statements: dict[str, Any], name: str = "") -> str:
     """Make a role for functions with a policy of these statements; return its name."""
-    name, iam = f"role-{uuid.uuid4().hex[:8]}", client(aws, "iam")
+    name, iam = name or f"role-{uuid.uuid4().hex[:8]}", client(aws, "iam")
     trust = {"Effect": "Allow", "Principal": {"Service": "lambda.amazonaws.com"}}
     trusted = {"Version": "2012-10-17", "Statement": [trust | {"Action": "sts:AssumeRole"}]}
     iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trusted))

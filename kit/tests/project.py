@@ -46,6 +46,19 @@ def error():
 LOGS = "arn:*:logs:*:*:log-group:/aws/lambda/NAME-STAGE*"
 WRITE_LOGS = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
 
+# A resource of the template `.chalice/resources.json`
+TABLE = {
+    "Type": "AWS::DynamoDB::Table",
+    "DeletionPolicy": "Retain",
+    "UpdateReplacePolicy": "Retain",
+    "Properties": {
+        "TableName": {"Fn::Sub": "${App}-${Stage}-links"},
+        "BillingMode": "PAY_PER_REQUEST",
+        "AttributeDefinitions": [{"AttributeName": "code", "AttributeType": "S"}],
+        "KeySchema": [{"AttributeName": "code", "KeyType": "HASH"}],
+    },
+}
+
 
 def settings_of(stage: str) -> dict[str, Any]:
     """Return the settings of a stage."""

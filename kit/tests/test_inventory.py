@@ -10,7 +10,7 @@ from botocore.awsrequest import AWSResponse
 from chalicekit.deploy import delete, deploy, url
 from chalicekit.errors import Refusal
 from chalicekit.inventory import Inventory, resource
-from tests.emulated import client, zipped
+from tests.emulated import client, make_function, make_role, zipped
 from tests.project import TestProject
 
 SCHEDULE = """
@@ -57,16 +57,6 @@ def bucket_reader(event):
 def topic_reader(event):
     pass
 """
-TRUST = json.dumps(
-    {
-        "Version": "2012-10-17",
-        "Statement": {
-            "Effect": "Allow",
-            "Principal": {"Service": "lambda.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        },
-    }
-)
 # What AWS lists, and how that is named
 LISTS = [
     ("lambda", "list_functions", "Functions", "FunctionArn"),
@@ -156,11 +146,19 @@ def test_delete_finds_a_role_whose_function_was_not_created(project: TestProject
     assert in_aws(project) == []
 
 
+JOBS = """
+import chalice
+jobs = chalice.Blueprint(__name__)
+
+@jobs.lambda_function(name="run")
+def other(event, context):
+    pass
+"""
+
+
 def test_delete_finds_the_role_of_a_blueprints_function(project: TestProject) -> None:
-    blueprint = "import chalice\njobs = chalice.Blueprint(__name__)\n@jobs.lambda_function('x')\n"
     project.write("chalicelib/__init__.py", "")
-    named = '@jobs.lambda_function(name="run")\ndef other(event, context):\n    pass\n'
-    project.write("chalicelib/jobs.py", blueprint.replace("@jobs.lambda_function('x')\n", named))
+    project.write("chalicelib/jobs.py", JOBS)
     project.append("\nfrom chalicelib.jobs import jobs\n")
     project.append('app.register_blueprint(jobs, name_prefix="night_")\n')
     interrupt(project, "lambda.CreateFunction", "before")
@@ -170,9 +168,8 @@ def test_delete_finds_the_role_of_a_blueprints_function(project: TestProject) ->
 
 
 def test_a_role_that_is_given_is_not_asked_for(project: TestProject) -> None:
-    name = f"{project.name}-dev-api_handler"  # as Chalice names its own
-    iam = client(project.aws, "iam")
-    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+    name = make_role(project.aws, name=f"{project.name}-dev-api_handler")  # as Chalice's own
+    role = f"arn:aws:iam::000000000000:role/{name}"
     project.configure("dev", manage_iam_role=False, iam_role_arn=role)
     dev, asked = project.project(), []
     dev.session.register("before-call.iam.*", lambda model, **_: asked.append(model.name))
@@ -181,15 +178,6 @@ def test_a_role_that_is_given_is_not_asked_for(project: TestProject) -> None:
     delete(dev)
     assert asked == []
     assert in_aws(project) == [role]
-
-
-def test_roles_that_are_given_from_now_on_replace_those_of_chalice(project: TestProject) -> None:
-    deploy(project.project())
-    iam = client(project.aws, "iam")
-    role = iam.create_role(RoleName=f"given-{project.name}", AssumeRolePolicyDocument=TRUST)
-    project.configure("dev", manage_iam_role=False, iam_role_arn=role["Role"]["Arn"])
-    deploy(project.project())
-    assert project.left_in_aws()["roles"] == 1
 
 
 def test_the_versions_of_the_managed_layer_are_found(project: TestProject) -> None:
@@ -220,25 +208,12 @@ def test_a_domain_with_other_apis_is_kept(
     assert gateway.get_domain_name(domainName=name)
 
 
-def test_delete_asks_for_no_role_of_a_route(project: TestProject) -> None:
-    asked = list[str]()
-    dev = project.project()
-    dev.session.register(
-        "before-parameter-build.iam.GetRole", lambda params, **_: asked.append(params["RoleName"])
-    )
-    delete(dev)
-    assert set(asked) == {f"{project.name}-dev", f"{project.name}-dev-api_handler"}
-
-
 def create_by_hand(project: TestProject) -> list[str]:
     """Create a role and a function whose names begin as the stage's do; return their ARNs."""
     name = f"{project.name}-dev-by-hand"
-    iam, functions = client(project.aws, "iam"), client(project.aws, "lambda")
-    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument="{}")["Role"]["Arn"]
-    settings = {"Runtime": "python3.13", "Handler": "app.app", "Role": role}
-    code = {"ZipFile": zipped(app="")}
-    function = functions.create_function(FunctionName=name, Code=code, **settings)
-    return sorted([role, function["FunctionArn"]])
+    make_function(project.aws, "", make_role(project.aws, name=name), FunctionName=name)
+    function = f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
+    return [f"arn:aws:iam::000000000000:role/{name}", function]
 
 
 def test_deploy_and_delete_find_every_kind_of_resource_without_a_record(
@@ -275,19 +250,15 @@ def test_an_incomplete_websocket_api_is_completed(project: TestProject) -> None:
     assert apis.get_stages(ApiId=api)["Items"]
 
 
-def rename_api(project: TestProject) -> None:
-    """Give the app, and so its API, another name than the settings do."""
-    project.change(f'app_name="{project.name}"', f'app_name="{project.name}-api"')
-
-
-def test_the_api_may_have_another_name_than_the_settings(
+def test_the_api_may_have_another_name_than_the_settings_and_get_another(
     project: TestProject, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rename_api(project)
+    project.change(f'app_name="{project.name}"', f'app_name="{project.name}-api"')
     interrupt(project, "lambda.AddPermission", "before")
     deploy(project.project())
     forget(project)
     assert get(project, capsys) == "a sample"
+    project.change(f'app_name="{project.name}-api"', f'app_name="{project.name}-other"')
     deploy(project.project())
     assert project.left_in_aws()["apis"] == 1
     delete(project.project())
@@ -300,15 +271,6 @@ def test_delete_finds_an_api_that_has_no_permission_yet(project: TestProject, wr
     interrupt(project, "api-gateway.ImportRestApi")
     delete(project.project())
     assert in_aws(project) == []
-
-
-def test_an_api_that_is_renamed_later_stays_the_same(project: TestProject) -> None:
-    rename_api(project)
-    deploy(project.project())
-    project.change(f'app_name="{project.name}-api"', f'app_name="{project.name}-other"')
-    forget(project)
-    deploy(project.project())
-    assert project.left_in_aws()["apis"] == 1
 
 
 def create_api(project: TestProject, name: str) -> str:

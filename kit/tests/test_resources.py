@@ -3,7 +3,6 @@
 import json
 from contextlib import suppress
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -15,19 +14,8 @@ from chalicekit.errors import Refusal
 from chalicekit.project import Project
 from tests.emulated import client
 from tests.processes import wait_until
-from tests.project import TestProject
+from tests.project import TABLE, TestProject
 
-TABLE = {
-    "Type": "AWS::DynamoDB::Table",
-    "DeletionPolicy": "Retain",
-    "UpdateReplacePolicy": "Retain",
-    "Properties": {
-        "TableName": {"Fn::Sub": "${App}-${Stage}-links"},
-        "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [{"AttributeName": "code", "AttributeType": "S"}],
-        "KeySchema": [{"AttributeName": "code", "KeyType": "HASH"}],
-    },
-}
 QUEUE = {
     "Type": "AWS::SQS::Queue",
     "Properties": {"QueueName": {"Fn::Sub": "${App}-${Stage}-jobs"}},
@@ -121,27 +109,15 @@ Resources:
     Properties:
       QueueName: !Join ["-", [{shop.name}, !Ref Stage, jobs]]
       RedrivePolicy: {{deadLetterTargetArn: !GetAtt Failed.Arn, maxReceiveCount: 3}}
+  Policy:
+    Type: AWS::SQS::QueuePolicy
+    Properties: {{Queues: [!Ref Jobs], PolicyDocument: {{Version: 2012-10-17, Statement: []}}}}
 """,
     )
     shop.ensure()
     wanted = {"QueueUrl": shop.queue(), "AttributeNames": ["RedrivePolicy"]}
     found = client(shop.aws, "sqs").get_queue_attributes(**wanted)["Attributes"]
     assert f":{shop.name}-dev-failed" in found["RedrivePolicy"]
-
-
-def test_a_template_in_yaml_may_have_the_date_of_a_policy(shop: Shop) -> None:
-    (shop.folder / ".chalice" / "resources.json").unlink()
-    shop.write(
-        ".chalice/resources.yaml",
-        """\
-Resources:
-  Jobs: {Type: AWS::SQS::Queue}
-  Policy:
-    Type: AWS::SQS::QueuePolicy
-    Properties: {Queues: [!Ref Jobs], PolicyDocument: {Version: 2012-10-17, Statement: []}}
-""",
-    )
-    assert shop.ensure() == [f"Creating stack: {shop.stack}"]
 
 
 @pytest.mark.parametrize("operation", ["CreateChangeSet", "ExecuteChangeSet", "DeleteStack"])
@@ -172,12 +148,8 @@ def test_a_change_that_would_delete_data_is_refused(shop: Shop) -> None:
         f"--parameter-overrides App={shop.name} Stage=dev`."
     )
     assert shop.queue()
-
-
-def test_what_the_template_retains_may_be_removed(shop: Shop) -> None:
-    shop.ensure()
     shop.put()
-    shop.declare(Jobs=QUEUE)
+    shop.declare(Jobs=QUEUE)  # the template retains the table
     shop.ensure()
     assert shop.items() == 1
 
@@ -233,22 +205,6 @@ def test_a_name_that_is_taken_is_refused(shop: Shop) -> None:
     other = Shop(shop.folder / "other", shop.aws)
     other.declare(Links=json.loads(json.dumps(TABLE).replace("${App}", shop.name)))
     assert f"{shop.name}-dev-links already exists in stack" in other.is_refused()
-
-
-@pytest.mark.parametrize(
-    ("status", "is_usable"),
-    [
-        ("CREATE_COMPLETE", True),
-        ("UPDATE_ROLLBACK_COMPLETE", True),
-        ("REVIEW_IN_PROGRESS", False),  # it has a change set that nobody executed
-        ("DELETE_COMPLETE", False),
-    ],
-)
-def test_only_a_stack_that_exists_is_updated(shop: Shop, status: str, is_usable: bool) -> None:
-    described = {"Stacks": [{"StackId": "1", "StackStatus": status}]}
-    stacks = SimpleNamespace(describe_stacks=lambda StackName: described)  # noqa: N803
-    stack = resources.usable_stack(stacks, shop.stack, shop.project())
-    assert bool(stack) == is_usable
 
 
 def test_a_busy_stack_is_refused_until_it_is_ready(
