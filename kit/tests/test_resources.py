@@ -91,7 +91,8 @@ def test_the_stack_is_created_and_updated(shop: Shop) -> None:
 
 def test_the_template_in_the_readme_makes_a_table(shop: Shop) -> None:
     readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
-    shop.write(".chalice/resources.json", readme.split("```json\n")[1].split("```")[0])
+    (template,) = [text for text in readme.split("```json\n") if '"Resources"' in text]
+    shop.write(".chalice/resources.json", template.split("```")[0])
     shop.ensure()
     assert shop.items() == 0
 
