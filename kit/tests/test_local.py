@@ -234,6 +234,7 @@ def test_the_app_reaches_the_emulated_aws(tmp_path: Path, aws: str) -> None:
     project.change('"a sample"', "__import__('boto3').client('sts').get_caller_identity()['Arn']")
     with project.serve("--no-autoreload") as running:
         assert running.get().startswith("arn:aws:")
+        assert "Found credentials" not in running.printed()
 
 
 def test_an_emulated_aws_that_is_not_there_is_named(project: TestProject) -> None:

@@ -142,6 +142,7 @@ def serve(project: Project, host: str, port: int) -> None:
     os.chdir(project.folder)
     sys.stdout = cast(TextIO, PrettyStream(sys.stdout))
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")  # as Chalice
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # not where it finds its settings
     advise_in_log(project.folder, advice)
     try:
         app = load_app(project.folder, packages)
