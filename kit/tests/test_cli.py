@@ -60,12 +60,6 @@ def test_settings_that_cannot_be_read_are_refused(
     assert line == f".chalice/config.json is not valid JSON: {reason}"
 
 
-@pytest.mark.parametrize("port", ["", "abc", "0", "-1", "65536", "80.5", "٣٠٠٠", "fd:0"])
-def test_what_is_no_port_is_refused(tmp_path: Path, port: str) -> None:
-    line = refused("emulator", "--port", port, folder=tmp_path)
-    assert line == f"--port={port} is not a port: choose a number from 1 to 65535."
-
-
 def test_a_busy_port_is_refused(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]

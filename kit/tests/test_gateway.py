@@ -6,11 +6,13 @@ import socket
 import threading
 from base64 import urlsafe_b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from chalice import (
     AuthResponse,
     AuthRoute,
@@ -364,7 +366,9 @@ def test_a_response_is_what_aws_makes_of_it(
 
 def test_the_first_type_of_accept_decides_on_bytes(app: Any) -> None:
     result = {"body": "iQ==", "isBase64Encoded": True}
-    assert respond(app, result, "image/png, text/html").body == b"\x89"
+    for accept in ("image/png, text/html", "image/png;q=0.9", "IMAGE/PNG"):
+        assert respond(app, result, accept).body == b"\x89"
+    assert respond(app, {"body": "iQ=="}, "image/png").body == b"iQ=="
     assert respond(app, result, "text/html, image/png").body == b"iQ=="
     assert respond(app, result, "*/*").body == b"iQ=="
 
@@ -458,20 +462,12 @@ def test_threads_have_their_own_request(app: Any) -> None:
         return f"{name} {app.current_request.uri_params['name']}"
 
     app.route("/{name}")(wait)
-    bodies = []
-    with create_server(app, Config.create(), "127.0.0.1", 0) as server:
-        threading.Thread(target=server.serve_forever, args=[0.05]).start()
-
-        def get(name: str) -> None:
-            connection = HTTPConnection("127.0.0.1", server.server_port, timeout=10)
-            connection.request("GET", f"/{name}")
-            bodies.append(connection.getresponse().read())
-            connection.close()
-
-        threads = [threading.Thread(target=get, args=[name]) for name in "ab"]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
+    with (
+        create_server(app, Config.create(), "127.0.0.1", 0) as server,
+        ThreadPoolExecutor() as pool,
+    ):
+        pool.submit(server.serve_forever, 0.05)
+        url = f"http://127.0.0.1:{server.server_port}"
+        bodies = list(pool.map(lambda name: requests.get(f"{url}/{name}", timeout=10).text, "ab"))
         server.shutdown()
-    assert sorted(bodies) == [b"a a", b"b b"]
+    assert bodies == ["a a", "b b"]

@@ -2,7 +2,6 @@
 
 import time
 from contextlib import suppress
-from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
@@ -131,14 +130,12 @@ def test_what_is_not_deployed_is_refused(project: TestProject) -> None:
     ("since", "seconds"), [("30s", 30), ("10m", 600), ("2h", 7200), ("1d", 86400), ("1w", 604800)]
 )
 def test_a_time_may_be_relative(since: str, seconds: int) -> None:
-    before = time.time() - seconds
-    assert before * 1000 - 1 <= milliseconds(since) <= (time.time() - seconds) * 1000
+    assert milliseconds(since) == pytest.approx((time.time() - seconds) * 1000, abs=10_000)
 
 
-@pytest.mark.parametrize("since", ["2026-01-31T12:00:00+00:00", "2026-01-31T12:00:00Z"])
-def test_a_time_may_be_absolute(since: str) -> None:
-    moment = datetime(2026, 1, 31, 12, tzinfo=timezone.utc)
-    assert milliseconds(since) == moment.timestamp() * 1000
+@pytest.mark.parametrize("zone", ["Z", "+00:00"])
+def test_a_time_may_be_absolute(zone: str) -> None:
+    assert milliseconds(f"1970-01-01T00:01:00{zone}") == 60_000
 
 
 @pytest.mark.parametrize("since", ["", "10", "m", "ten", "1x", "2026-13-01", "99999999999w"])

@@ -1,7 +1,6 @@
 """`chalicekit package`: what it writes, where, and how it ends."""
 
 import json
-import os
 import signal
 import socket
 import subprocess
@@ -11,9 +10,6 @@ from pathlib import Path
 
 import pytest
 
-from chalicekit.runtime.api import booted_python
-from chalicekit.runtime.environment import lambda_python
-from chalicekit.runtime.events import proxy_event
 from tests.processes import wait_until
 from tests.project import TestProject
 
@@ -33,16 +29,6 @@ def test_the_package_holds_what_lambda_needs_and_nothing_else(project: TestProje
     compiled = [f"__pycache__/app.{TAG}.pyc"]
     compiled += [f"chalice/__pycache__/{name}.{TAG}.pyc" for name in ("__init__", "app")]
     assert sorted(names) == sorted(sources + compiled)
-
-
-def test_the_packaged_app_answers_under_the_runtime_of_aws(
-    project: TestProject, tmp_path: Path
-) -> None:
-    with zipfile.ZipFile(project.package() / "deployment.zip") as package:
-        package.extractall(tmp_path / "task")
-    with booted_python(tmp_path / "task", lambda_python(tmp_path / "python")) as function:
-        kind, answer = function.invoke(proxy_event("/"))
-    assert (kind, answer["statusCode"], answer["body"]) == ("response", 200, "a sample")
 
 
 @pytest.mark.parametrize(
@@ -112,22 +98,6 @@ def test_ctrl_c_ends_packaging_quietly(project: TestProject, tmp_path: Path) -> 
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "Traceback" not in output
-
-
-def test_packaging_does_not_query_the_terminal(project: TestProject) -> None:
-    screen, terminal = os.openpty()
-    command = project.command("package", str(project.folder / "out"), aws=False)
-    environment = project.environment | {"TERM": "xterm-256color"}
-    done = subprocess.run(
-        command, env=environment, stdin=terminal, stdout=terminal, stderr=terminal, timeout=120
-    )
-    os.close(terminal)
-    try:
-        output = os.read(screen, 10_000)
-    except OSError:  # nothing was printed
-        output = b""
-    os.close(screen)
-    assert (done.returncode, b"\x1b" in output) == (0, False)
 
 
 def test_packaging_does_not_look_for_credentials(project: TestProject) -> None:
