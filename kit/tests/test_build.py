@@ -7,12 +7,14 @@ from typing import Any
 
 import pytest
 
+import chalicekit.build
 from chalicekit.build import archive, build
 from chalicekit.checks import before_build, before_package
 from chalicekit.errors import Refusal
 from chalicekit.factory import app_of
 from chalicekit.project import Project
 from tests.project import git, needs_git
+from tests.test_requirements import make_source, make_source_distribution
 from tests.wheels import make_compiled_wheels, make_wheel
 
 APP = "from chalice import Chalice\napp = Chalice(app_name='app')\n"
@@ -134,6 +136,24 @@ def test_a_wheel_that_does_not_declare_what_it_imports_is_refused(tmp_path: Path
         packaged(tmp_path, files)
 
 
+@pytest.mark.parametrize("module", ["extra", "broken"])
+def test_a_requirement_that_cannot_be_built_is_left_out_unless_the_app_imports_it(
+    tmp_path: Path, module: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    make_wheel(tmp_path / "wheels", "extra", {"extra.py": ""})
+    source = make_source(tmp_path / "source", "raise RuntimeError('no compiler')")
+    make_source_distribution(tmp_path / "wheels", source, "broken")
+    files = {"app.py": f"import {module}\n" + APP + ROUTE}
+    files["requirements.txt"] = "--no-index\n--find-links wheels\nbroken\nextra\n"
+    if module == "extra":
+        assert "extra.py" in packaged(tmp_path, files)
+        said = "broken is left out, because it cannot be built: "
+        assert said in capsys.readouterr().err
+    else:
+        with pytest.raises(Refusal, match=r"line 1: .*change broken in .* RuntimeError: no comp"):
+            packaged(tmp_path, files)
+
+
 @pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
 def test_compiled_requirements_are_those_of_lambda(tmp_path: Path, architecture: str) -> None:
     make_compiled_wheels(tmp_path / "wheels", "fast", files={"fast.part.so": ""})
@@ -162,6 +182,23 @@ def test_vendor_wins_over_requirements_and_the_app_over_both(tmp_path: Path) -> 
         assert package.read("both.py") == b"# vendor"
         assert package.read("app.py").decode() == APP + ROUTE
         assert b"class Chalice" in package.read("chalice/app.py")
+
+
+def test_the_bytecode_of_requirements_is_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_wheel(tmp_path / "wheels", "extra", {"extra.py": "TEXT = 'an extra'"})
+    files = {"vendor/vendored.py": "", "requirements.txt": "wheels/extra-1.0-py3-none-any.whl"}
+    first = build(project(tmp_path, files)).package.read_bytes()
+    compiled, compile_modules = list[str](), chalicekit.build.compile_modules
+
+    def note(modules: list[tuple[Path, Path, str]]) -> None:
+        compiled.extend(name for _, _, name in modules)
+        compile_modules(modules)
+
+    monkeypatch.setattr("chalicekit.build.compile_modules", note)
+    assert build(project(tmp_path, files)).package.read_bytes() == first
+    assert compiled == ["chalice/__init__.py", "chalice/app.py", "app.py", "vendored.py"]
 
 
 def test_bytecode_that_would_be_too_much_is_left_out(

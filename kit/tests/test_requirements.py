@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import sys
 import sysconfig
 import tarfile
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicekit.build.requirements import install
+from chalicekit.build.requirements import install, left_out
 from chalicekit.errors import Refusal
 from tests.wheels import make_compiled_wheels, make_wheel
 
@@ -41,6 +42,9 @@ def build_wheel(folder, *_):
             wheel.writestr(f"half-1.0.dist-info/{{file}}", text)
     return name
 """
+BROKEN = "raise RuntimeError('no compiler')\n"
+PYTHON = f"cp3{sys.version_info.minor}"
+HERE = f"{PYTHON}-{PYTHON}-{re.sub('[-.]', '_', sysconfig.get_platform())}"  # a wheel's tag
 PYPROJECT = '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n'
 
 
@@ -290,17 +294,17 @@ def test_requirements_are_installed_anew_when_something_changes(folder: Path, ch
 
 def test_an_interrupted_installation_leaves_nothing_behind(folder: Path) -> None:
     found = installed(folder, "extra")
-    found.rename(folder / "cache" / "tmp123")  # as if the process had been killed
+    found.parent.rename(folder / "cache" / "tmp123")  # as if the process had been killed
     assert installed(folder, "extra") == found
-    assert names_in(folder / "cache") == {"lock", found.name}
+    assert names_in(folder / "cache") == {"lock", found.parent.name}
 
 
 def test_what_is_not_used_for_a_month_is_removed(folder: Path) -> None:
     unused, used = installed(folder, "extra"), installed(folder, "extra==1.0")
-    os.utime(unused, (1, 1))
-    os.utime(used, (1, 1))
+    os.utime(unused.parent, (1, 1))
+    os.utime(used.parent, (1, 1))
     installed(folder, "extra==1.0")
-    assert names_in(folder / "cache") == {"lock", used.name}
+    assert names_in(folder / "cache") == {"lock", used.parent.name}
 
 
 def test_two_commands_at_a_time_install_once(folder: Path) -> None:
@@ -324,11 +328,31 @@ def test_a_file_of_powershell_is_read(folder: Path) -> None:
     assert "extra.py" in names_in(install(folder, folder / "cache", None))
 
 
+@pytest.mark.parametrize("architecture", [None, "arm64", "x86_64"])
+@pytest.mark.parametrize("backend", [BROKEN, f"def build_wheel(*_):\n    {BROKEN}"])
+def test_what_cannot_be_built_is_left_out_with_the_reason(
+    folder: Path, architecture: str | None, backend: str
+) -> None:
+    source = make_source(folder / "broken", backend)
+    make_source_distribution(folder / "wheels", source, "broken")
+    make_wheel(folder / "wheels", "needs", {"needs.py": ""}, requires=("Broken>=1.0,<2",))
+    found = installed(folder, "needs\nextra", architecture)
+    assert {path.stem for path in found.glob("*.py")} == {"needs", "extra"}
+    assert "RuntimeError: no compiler" in left_out(found)["broken"]
+
+
+def test_what_only_this_machine_could_load_is_left_out(folder: Path) -> None:
+    make_wheel(folder / "compiled", "compiled", {"compiled.so": ""}, tag=HERE)
+    make_source_distribution(folder / "wheels", make_source(folder / "compiled"), "compiled")
+    found = installed(folder, "compiled\nextra", "arm64")
+    assert left_out(found).keys() == {"compiled"}
+    assert not list(found.glob("compiled*"))
+
+
 @pytest.mark.parametrize(
     ("requirements", "architecture", "reason"),
     [
         ("nowhere", None, "this machine. .*No matching distribution found for nowhere"),
-        ("compiled", "arm64", "arm64. .*compiled 1.0 has no wheel for Lambda"),
         ("./compiled", "arm64", "arm64. .*compiled 1.0 has no wheel for Lambda"),
         ("-r nowhere.txt", None, "nowhere.txt"),
         ("what is this?", None, "what is this"),
@@ -338,12 +362,9 @@ def test_a_file_of_powershell_is_read(folder: Path) -> None:
 def test_a_requirement_that_cannot_be_packaged_is_refused_with_pip_s_reason(
     folder: Path, requirements: str, architecture: str | None, reason: str
 ) -> None:
-    platform = sysconfig.get_platform().replace("-", "_").replace(".", "_")
-    python = f"cp3{sys.version_info.minor}"
-    tag = f"{python}-{python}-{platform}"
-    make_wheel(folder / "compiled", "compiled", {"compiled.so": ""}, tag=tag)
-    make_source_distribution(folder / "wheels", make_source(folder / "compiled"), "compiled")
-    make_source(folder / "broken", "raise RuntimeError('no compiler')")
+    make_wheel(folder / "compiled", "compiled", {"compiled.so": ""}, tag=HERE)
+    make_source(folder / "compiled")
+    make_source(folder / "broken", BROKEN)
     with pytest.raises(Refusal, match=reason) as refusal:
         installed(folder, requirements, architecture)
     assert "\n" not in str(refusal.value)

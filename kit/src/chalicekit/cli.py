@@ -90,9 +90,10 @@ def install(context: click.Context, /) -> None:
 
     folder = context.obj["folder"]
     here = requirements.install(folder, folder / "build" / "requirements", None)
-    link = here.parent / "here"
+    requirements.tell_left_out(here)
+    link = folder / "build" / "requirements" / "here"
     link.unlink(missing_ok=True)
-    link.symlink_to(here.name)
+    link.symlink_to(here.relative_to(link.parent))
 
 
 @cli.command()

@@ -9,9 +9,11 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import click
@@ -61,16 +63,20 @@ def build(project: "Project") -> Build:
     there = requirements.install(project.folder, cache, architecture) if architecture else here
     vendored = files.files_in(app / "vendor")  # which wins, and is at the top
     own = {name: vendored.get(name, path) for name, path in app_files(app).items()}
-    shared = files.files_in(there) | vendored
-    in_layers = imports.check(shared | own, project.folder, settings.layer_modules)
+    required = files.files_in(there)
+    shared = required | vendored
+    requirements.tell_left_out(there)
+    left_out = requirements.left_out(there)
+    in_layers = imports.check(shared | own, project.folder, settings.layer_modules, left_out)
     archive.check_size(shared | own)
     own = with_bytecode(own, folder / "bytecode")
-    compiled = with_bytecode(shared, folder / "bytecode")
+    compiled = with_bytecode(required, there.with_name("bytecode"))
+    compiled |= with_bytecode(vendored, folder / "bytecode-vendor")
     task = files.lay_out(compiled | own, folder / "task")
     is_foreign = architecture and not requirements.can_run(architecture)
     host, variables = here if is_foreign else None, config.environment_variables
     layers = {*settings.layer_modules, *in_layers}
-    boot.check(task, project.folder, project.name, variables, host, layers)
+    boot.check(task, project.folder, project.name, variables, host, layers, left_out)
     layer = None
     if config.automatic_layer:
         python = f"python/lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
@@ -93,22 +99,39 @@ def app_files(app: Path) -> Files:
 
 
 def with_bytecode(sources: Files, folder: Path) -> Files:
-    """Return the files with the bytecode of each module beside it, which is written to `folder`."""
-    modules, compiled = [], dict(sources)
-    for name, source in sources.items():
-        if name.endswith(".py"):
-            module = Path(name)
-            cached = f"{module.stem}.{sys.implementation.cache_tag}.pyc"
-            path = module.parent / "__pycache__" / cached
-            compiled[path.as_posix()] = folder / path
-            modules.append((str(source), str(folder / path), name))
-    # An interpreter with fixed hashes gives the same bytes for the same source. PYTHONOPTIMIZE
-    # would remove docstrings: Python 3.14 leaves them out of the syntax tree.
+    """Return the files with the bytecode of each module beside it.
+
+    It is written to `folder`, or taken from there if the folder exists.
+    """
+    modules = {name: bytecode_of(name) for name in sources if name.endswith(".py")}
+    if modules and not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent) as unfinished:
+            made = Path(unfinished) / "made"
+            made.mkdir()
+            compile_modules([(sources[name], made / path, name) for name, path in modules.items()])
+            with suppress(OSError):  # another command was faster
+                made.replace(folder)
+    compiled = {path: folder / path for path in modules.values() if (folder / path).exists()}
+    return dict(sorted((sources | compiled).items()))
+
+
+def bytecode_of(module: str) -> str:
+    """Return the path where Python looks for the bytecode of a module."""
+    path = Path(module)
+    return f"{path.parent / '__pycache__' / path.stem}.{sys.implementation.cache_tag}.pyc"
+
+
+def compile_modules(modules: list[tuple[Path, Path, str]]) -> None:
+    """Compile each source to a target; its name in the package is the third of each tuple.
+
+    An interpreter with fixed hashes gives the same bytes for the same source. PYTHONOPTIMIZE would
+    remove docstrings: Python 3.14 leaves them out of the syntax tree.
+    """
     subprocess.run(
         [sys.executable, "-m", "chalicekit.build.bytecode"],
         env=os.environ | {"PYTHONHASHSEED": "0", "PYTHONOPTIMIZE": ""},
-        input=json.dumps(modules),
+        input=json.dumps([(str(source), str(target), name) for source, target, name in modules]),
         encoding="utf-8",
         check=True,
     )
-    return {name: path for name, path in sorted(compiled.items()) if path.exists()}

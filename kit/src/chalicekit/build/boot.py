@@ -36,6 +36,7 @@ def check(
     variables: Mapping[str, str],
     host: Path | None = None,
     layers: Collection[str] = (),
+    left_out: Mapping[str, str] = {},
 ) -> None:
     """Import the app in the unpacked package `task` once; raise Refusal if that fails.
 
@@ -44,7 +45,7 @@ def check(
     those in the package are for another; what is compiled is taken from there, or from this
     environment. `layers` names the modules that layers bring; they are taken from this environment,
     or something stands in for them. With `*`, any other module in this environment can be a
-    layer's, too.
+    layer's, too. `left_out` are requirements that are not packaged, with the reason.
     """
     arguments = {
         "task": str(task),
@@ -83,7 +84,7 @@ def check(
     if not done.stdout:
         raise Refusal(f"The app ends Python while it is imported (exit status {done.returncode}).")
     if error := json.loads(done.stdout):
-        report(error, task, project)
+        report(error, task, project, left_out)
 
 
 def compiled_packages(task: Path) -> list[str]:
@@ -91,7 +92,9 @@ def compiled_packages(task: Path) -> list[str]:
     return sorted({path.relative_to(task).parts[0].split(".")[0] for path in task.rglob("*.so")})
 
 
-def report(error: Mapping[str, Any], task: Path, project: Path) -> None:
+def report(
+    error: Mapping[str, Any], task: Path, project: Path, left_out: Mapping[str, str]
+) -> None:
     """Raise Refusal for an error that Lambda would have too; say so if it is about the network."""
     places = list[str]()
     for file, line in error["frames"]:
@@ -107,15 +110,15 @@ def report(error: Mapping[str, Any], task: Path, project: Path) -> None:
         )
         return
     reason = " ".join(error["reason"].split())
-    help_ = advice(error, task, project)
+    help_ = advice(error, task, project, left_out)
     raise Refusal(f"The app cannot be imported on Lambda: {where}{reason}{help_ and f': {help_}.'}")
 
 
-def advice(error: Mapping[str, Any], task: Path, project: Path) -> str:
+def advice(error: Mapping[str, Any], task: Path, project: Path, left_out: Mapping[str, str]) -> str:
     """Return what to do about an error, or "" if it does not say."""
     file = task / (error["file"] or "")
     if error["module"]:
-        return imports.advice(error["module"], project)
+        return imports.advice(error["module"], project, left_out)
     if error["reason"].startswith("KeyError") and error["frames"][-1][0].endswith(OS):
         return 'add it to "environment_variables" in .chalice/config.json'
     if error["file"] and file.is_relative_to(task) and (project / file.relative_to(task)).exists():

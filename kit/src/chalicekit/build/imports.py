@@ -13,6 +13,7 @@ from importlib.metadata import packages_distributions
 from importlib.util import resolve_name
 from pathlib import Path
 
+from chalicekit.build.requirements import likely_names
 from chalicekit.errors import Refusal
 from chalicekit.runtime.environment import LAMBDA_HAS
 
@@ -31,25 +32,35 @@ VARIES_BY_MACHINE = {"version_info", "platform", "__name__"}
 
 
 def check(
-    files: Mapping[str, Path], project: Path, layers: Collection[str] = ()
+    files: Mapping[str, Path],
+    project: Path,
+    layers: Collection[str] = (),
+    left_out: Mapping[str, str] = {},
 ) -> tuple[str, ...]:
-    """Raise Refusal with a line for each import of the app that fails on Lambda.
+    """Raise Refusal with what fails on Lambda among the imports of the app.
 
     `files` are those of the deployment package by their paths in it. `layers` has the names of the
-    modules that layers bring, or `*` if they may bring any. Returns the names of those that the app
-    imports.
+    modules that layers bring, or `*` if they may bring any. `left_out` are requirements that are
+    not packaged, with the reason. Returns the names of the layers' modules that the app imports.
     """
-    missing = dict.fromkeys(missing_imports(files))
-    in_layers = [found for found in missing if may_be_in_layer(found[2], project, layers)]
-    lines = [
-        f"{path}, line {line}: {module} is not in the deployment package: "
-        f"{advice(module, project)}."
-        for path, line, module in missing
-        if (path, line, module) not in in_layers
-    ]
+    in_layers, lines = dict[str, None](), dict[str, None]()
+    listed = dict[str, tuple[str, str]]()  # by the names of modules at the top
+    for path, line, module in missing_imports(files):
+        place, top = f"{path}, line {line}", module.partition(".")[0]
+        if may_be_in_layer(module, project, layers):
+            in_layers[top] = None
+        elif is_to_be_listed(module, project, left_out):
+            listed.setdefault(top, (place, module))
+        else:
+            help_ = advice(module, project, left_out)
+            lines[f"{place}: {module} is not in the deployment package: {help_}."] = None
+    if listed:
+        (place, module), *others = listed.values()
+        nor = "".join(f", nor {other} ({there})" for there, other in others)
+        lines[f"{place}: {module} is not in the deployment package{nor}: {add(listed)}."] = None
     if lines:
         raise Refusal("\n".join(lines))
-    return tuple({module.partition(".")[0]: None for _, _, module in in_layers})
+    return tuple(in_layers)
 
 
 def may_be_in_layer(module: str, project: Path, layers: Collection[str]) -> bool:
@@ -96,6 +107,15 @@ def is_optional(node: ast.AST) -> bool:
         contexts = names_in(*node.items)
         return "suppress" in contexts and bool(contexts & CATCHES_IMPORT_ERROR)
     return isinstance(node, ast.If) and bool(names_in(node.test) & VARIES_BY_MACHINE)
+
+
+def is_optional_in(tree: ast.Module) -> Callable[[ast.AST], bool]:
+    """Return `is_optional` for a module, in which an `if` at the top also tells.
+
+    Importing the app, which comes next, shows what happens below it.
+    """
+    decided = {node for node in tree.body if isinstance(node, ast.If)}
+    return lambda node: node in decided or is_optional(node)
 
 
 def imports(
@@ -201,14 +221,31 @@ def missing_imports(files: Mapping[str, Path]) -> Iterator[tuple[str, int, str]]
             continue
         if isinstance(tree, SyntaxError):
             raise Refusal(f"{path}, line {tree.lineno or 1}: SyntaxError: {tree.msg}")
-        for line, module, name in imports(tree, package_of(path), is_optional):
+        for line, module, name in imports(tree, package_of(path), is_optional_in(tree)):
             if lacks(module):
                 yield path, line, module
             elif lacks_name(module, name):
                 yield path, line, f"{module}.{name}"
 
 
-def advice(module: str, project: Path) -> str:
+def is_to_be_listed(module: str, project: Path, left_out: Mapping[str, str]) -> bool:
+    """Tell whether a module is missing because no line of requirements.txt brings it."""
+    top = module.partition(".")[0]
+    is_known = top in ("", *KNOWN, *REMOVED) or is_beside_app(top, project)
+    return not is_known and not left_out.keys() & {*likely_names(top)}
+
+
+def add(modules: Collection[str]) -> str:
+    """Return how to bring modules into the deployment package."""
+    known = packages_distributions()
+    names = [known.get(module, [f"the package of {module}"])[0] for module in modules]
+    return (
+        f"add {', '.join(names)} to requirements.txt (or, if a layer has such a module, name it in "
+        '"chalicekit": {"layer_modules": [...]} in .chalice/config.json)'
+    )
+
+
+def advice(module: str, project: Path, left_out: Mapping[str, str] = {}) -> str:
     """Return how to solve that the deployment package lacks a module."""
     top = module.partition(".")[0]
     if not top:
@@ -219,11 +256,9 @@ def advice(module: str, project: Path) -> str:
         return "there is no such module"
     if is_beside_app(top, project):
         return f"move {top} into chalicelib/, because modules next to app.py are not packaged"
+    for name in left_out.keys() & {*likely_names(top)}:
+        return f"change {name} in requirements.txt, which cannot be built ({left_out[name]})"
     if top in REMOVED:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"
         return f"Python {version} no longer has it, {REMOVED[top]}"
-    distribution = packages_distributions().get(top, ["its package"])[0]
-    return (
-        f"add {distribution} to requirements.txt (if a layer has {top}, name it in "
-        '"chalicekit": {"layer_modules": [...]} in .chalice/config.json)'
-    )
+    return add([top])

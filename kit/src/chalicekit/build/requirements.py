@@ -8,6 +8,7 @@ that says it is Lambda's machine, so markers and wheels are those that Lambda wo
 import csv
 import fcntl
 import hashlib
+import json
 import os
 import platform
 import re
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +27,7 @@ import click
 from chalicekit.errors import Refusal
 
 REQUIREMENTS = "requirements.txt"
+SITE, LEFT_OUT = "site", "left-out.json"  # in a folder of the cache
 TEXT_FILES = (".txt", ".in")
 # Before Python 3.12, Lambda runs on Amazon Linux 2, which has glibc 2.26; then on 2023, with 2.34.
 # docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
@@ -59,11 +61,12 @@ OPTION = re.compile(
 
 
 class PipError(Exception):
-    """pip's reason in one line, and all that it said."""
+    """pip's reason in one line, all that it said, and what cannot be built, with its version."""
 
-    def __init__(self, reason: str, output: str = "") -> None:
+    def __init__(self, reason: str, output: str = "", unbuilt: Mapping[str, str] = {}) -> None:
         super().__init__(reason)
         self.output = output or reason
+        self.unbuilt = dict(unbuilt)
 
 
 def lines_of(requirements: Path) -> list[str]:
@@ -104,7 +107,8 @@ def files_below(path: Path) -> Iterator[Path]:
 
 def key_of(folder: Path, architecture: str | None) -> str:
     """Return a name that changes when the requirements, or what they are installed for, change."""
-    parts = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name[:4] == "PIP_"]
+    parts = [SITE, LEFT_OUT]
+    parts += [f"{name}={value}" for name, value in sorted(os.environ.items()) if name[:4] == "PIP_"]
     for file in files_of(folder, folder / REQUIREMENTS):
         if file.suffix in TEXT_FILES and file.is_file():
             parts += [str(file), file.read_bytes().hex()]
@@ -121,7 +125,7 @@ def install(project_folder: Path, cache: Path, architecture: str | None) -> Path
 
     They are for `architecture`, one of Lambda's, or for this machine if that is None. The folder is
     in `cache`, and is made anew when the requirements change; commands that run at the same time
-    wait for each other. Raises Refusal with pip's reason.
+    wait for each other. Says on standard error what is left out. Raises Refusal with pip's reason.
     """
     target = cache / key_of(project_folder, architecture)
     cache.mkdir(parents=True, exist_ok=True)
@@ -131,23 +135,41 @@ def install(project_folder: Path, cache: Path, architecture: str | None) -> Path
             shutil.rmtree(interrupted)
         if not target.exists():
             with TemporaryDirectory(prefix="tmp", dir=cache) as folder:
-                site, wheels = Path(folder) / "site", Path(folder) / "wheels"
-                site.mkdir()
+                made = Path(folder) / "made"
+                (made / SITE).mkdir(parents=True)
+                left_out = dict[str, str]()
                 if lines_of(project_folder / REQUIREMENTS):
                     purpose = architecture or "this machine"
                     click.echo(f"Installing {REQUIREMENTS} for {purpose} ...", err=True)
+                    wheels = Path(folder) / "wheels"
                     try:
-                        find_wheels(project_folder, wheels, architecture)
-                        unpack(project_folder, wheels, site, architecture)
+                        left_out = find_wheels(project_folder, wheels, architecture)
+                        unpack(project_folder, wheels, made / SITE, architecture)
                     except PipError as error:
                         start = f"{REQUIREMENTS} cannot be packaged for {purpose}"
                         raise Refusal(f"{start}. pip says: {error}") from None
-                site.replace(target)
+                (made / LEFT_OUT).write_text(json.dumps(left_out), encoding="utf-8")
+                made.replace(target)
         os.utime(target)
         for other in cache.glob(f"{sys.version_info.major}.*"):
             if time.time() - other.stat().st_mtime > UNUSED_SECONDS:
                 shutil.rmtree(other)
-    return target
+    return target / SITE
+
+
+def left_out(site: Path) -> dict[str, str]:
+    """Return what is not in a folder of `install` because it cannot be built, and why.
+
+    The keys are the names of distributions.
+    """
+    found: dict[str, str] = json.loads(site.with_name(LEFT_OUT).read_text(encoding="utf-8"))
+    return found
+
+
+def tell_left_out(site: Path) -> None:
+    """Say on standard error what is not in a folder of `install` because it cannot be built."""
+    for name, reason in left_out(site).items():
+        click.echo(f"{name} is left out, because it cannot be built: {reason}", err=True)
 
 
 def pip(folder: Path, architecture: str | None, *arguments: str, **environment: str) -> None:
@@ -168,7 +190,24 @@ def pip(folder: Path, architecture: str | None, *arguments: str, **environment: 
         errors="replace",
     )
     if done.returncode:
-        raise PipError(reason_of(done.stdout, done.stderr), done.stdout + done.stderr)
+        output = done.stdout + done.stderr
+        raise PipError(reason_of(done.stdout, done.stderr), output, unbuilt_in(output))
+
+
+def unbuilt_in(output: str) -> dict[str, str]:
+    """Return the source distributions that pip could not build, with their versions.
+
+    When it only wants to know what a source requires, pip may not say which one fails: it is the
+    last that it got.
+    """
+    sources = {
+        normalized(name): version
+        for name, version in re.findall(r"[\s/]([\w.-]+?)-(\d[\w.!+]*?)(?:\.tar\.|\.zip\b)", output)
+    }
+    named = re.findall(r"Failed (?:to build|building wheel for) '?([\w.-]+)", output)
+    failed = [normalized(name) for name in named] or list(sources)[-1:]
+    is_build = "[end of output]" in output
+    return {name: sources[name] for name in failed if name in sources} if is_build else {}
 
 
 def reason_of(output: str, errors: str) -> str:
@@ -177,44 +216,54 @@ def reason_of(output: str, errors: str) -> str:
     reasons = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     useless = re.compile(r".*\(from versions:|Ignored the following|Exception:$")
     reasons = [line for line in reasons if not useless.match(line)]
-    if "[end of output]" in lines:  # a build failed: its last line is the reason
+    if "[end of output]" in lines:  # a build failed: the compiler's or its last line says why
         packages = re.findall("^(?:Collecting|Processing) (.*)", output, re.MULTILINE)
-        reasons = (reasons or packages[-1:]) + [lines[lines.index("[end of output]") - 1]]
+        said = lines[: lines.index("[end of output]")]
+        compiler = [line for line in said if re.match(r"[^\s:]+:\d.*error: ", line)]
+        reasons = (reasons[:1] or packages[-1:]) + (compiler or said)[-1:]
     return ": ".join(reasons or lines[-1:])
 
 
-def find_wheels(folder: Path, wheels: Path, architecture: str | None) -> None:
+def find_wheels(folder: Path, wheels: Path, architecture: str | None) -> dict[str, str]:
     """Collect in `wheels` a wheel of each requirement; raises PipError.
 
     What pip cannot get although it is in the project's vendor/ is left out, and so is what an old
-    Chalice requires: Chalice adds to the package what Lambda needs of it.
+    Chalice requires: Chalice adds to the package what Lambda needs of it. So is what cannot be
+    built; that is returned, each with pip's reason. Whether the app needs it, its imports tell.
     """
     names = vendored_names(folder / "vendor")
+    left_out = dict[str, str]()
     stubs = wheels.with_name("stubs")
     stubs.mkdir()
     constraints = stubs / "constraints.txt"
     constraints.touch()
+    failed_build: PipError | None = None
     while True:
         try:
             attempt_wheels(folder, wheels, architecture, constraints)
             break
         except PipError as error:
             words = re.findall(r"[\w.-]+", re.sub(r"\(from.*", "", str(error)))
-            culprits = {normalized(word) for word in words} & names.keys()
+            versions = {name: names[name] for name in map(normalized, words) if name in names}
             taken = "is taken from vendor/"
             is_with_chalice = re.search(r"^(Coll|Proc).*\bchalice\b", error.output, re.M)
-            if not culprits and is_with_chalice and not any(stubs.glob("chalice-*")):
-                culprits, taken = {"chalice"}, "comes without what it requires"
-            if not culprits:
-                raise
-            for name in culprits:
-                version = names.pop(name, "") or version_asked(folder, name, error.output)
-                stub = make_stub(stubs, name, version)
+            if not versions and is_with_chalice and not any(stubs.glob("chalice-*")):
+                versions, taken = {"chalice": ""}, "comes without what it requires"
+            if versions:
+                click.echo(f"{', '.join(sorted(versions))} {taken}. pip says: {error}", err=True)
+            elif unbuilt := {n: v for n, v in error.unbuilt.items() if n not in left_out}:
+                failed_build, versions = error, unbuilt
+                left_out |= dict.fromkeys(unbuilt, str(error))
+            else:
+                raise failed_build or error from None
+            for name, known in versions.items():
+                names.pop(name, "")
+                stub = make_stub(stubs, name, known or version_asked(folder, name, error.output))
                 with constraints.open("a", encoding="utf-8") as file:
                     print(f"{name} @ {stub.as_uri()}", file=file)
-                click.echo(f"{name} {taken}. pip says: {error}", err=True)
     for stub in stubs.glob("*.whl"):
         (wheels / stub.name).unlink(missing_ok=True)
+    return left_out
 
 
 def attempt_wheels(folder: Path, wheels: Path, architecture: str | None, constraints: Path) -> None:
@@ -231,6 +280,7 @@ def attempt_wheels(folder: Path, wheels: Path, architecture: str | None, constra
         ways = [(["--only-binary=:all:"], {}), ([], {}), (["--no-cache-dir"], no_compiler)]
         if not can_run(architecture):
             del ways[1]
+    failures = list[PipError]()
     for options, environment in ways:
         shutil.rmtree(wheels, ignore_errors=True)
         try:
@@ -239,8 +289,11 @@ def attempt_wheels(folder: Path, wheels: Path, architecture: str | None, constra
                 check_wheels(wheels, architecture)
             return
         except PipError as error:
-            failure = error
-    raise failure
+            failures.append(error)
+    *others, last = failures[bool(architecture) :]  # those that build sources
+    is_unbuilt = {name: all(name in other.unbuilt for other in others) for name in last.unbuilt}
+    last.unbuilt = {name: version for name, version in last.unbuilt.items() if is_unbuilt[name]}
+    raise last
 
 
 def check_wheels(wheels: Path, architecture: str) -> None:
@@ -259,7 +312,8 @@ def check_wheels(wheels: Path, architecture: str) -> None:
             wheel.rename(wheel.with_name("-".join([*name, "py3-none-any.whl"])))
         elif system != f"linux_{machine_of(architecture)}" or max(needed, default=0) > GLIBC:
             raise PipError(
-                f"{name[0]} {name[1]} has no wheel for Lambda, and compiles for {system}"
+                f"{name[0]} {name[1]} has no wheel for Lambda, and compiles for {system}",
+                unbuilt={normalized(name[0]): name[1]},
             )
 
 
@@ -305,16 +359,21 @@ def normalized(name: str) -> str:
 def vendored_names(vendor: Path) -> dict[str, str]:
     """Return the distributions whose modules may be in vendor/, with their versions or ""."""
     names = dict[str, str]()
-    known = packages_distributions()
     for path in vendor.glob("*"):
         if information := re.fullmatch(r"(.+?)-(.+?)(-py.*)?\.(dist|egg)-info", path.name):
             names[normalized(information[1])] = information[2]
         else:
-            module = path.name.partition(".")[0]
-            likely = [f"py{module}", f"python-{module}", f"{module}-python", f"{module}-binary"]
-            for name in (module, *likely, *known.get(module, [])):
-                names.setdefault(normalized(name), "")
+            for name in likely_names(path.name.partition(".")[0]):
+                names.setdefault(name, "")
     return names
+
+
+def likely_names(module: str) -> list[str]:
+    """Return the names that the distribution of a module may have."""
+    likely = [f"py{module}", f"python-{module}", f"{module}-python", f"{module}-binary"]
+    return [
+        normalized(name) for name in (module, *likely, *packages_distributions().get(module, []))
+    ]
 
 
 def version_asked(folder: Path, name: str, output: str) -> str:
