@@ -157,6 +157,24 @@ def test_a_policy_without_a_log_is_only_named(
     assert "policy-dev.json does not let app-dev write its log" in capsys.readouterr().err
 
 
+def test_a_table_that_no_function_may_use_is_only_named(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, app = (
+        {"TableName": {"Fn::Sub": "app-${Stage}-links"}},
+        app_with("@app.route('/')\ndef index(): ..."),
+    )
+    links = {"Type": "AWS::DynamoDB::Table", "Properties": name}
+    template = {"Parameters": {"Stage": {}}, "Resources": {"Links": links}}
+    (project.folder / ".chalice" / "resources.json").write_text(json.dumps(template))
+    statement = {"Effect": "Allow", "Action": "dynamodb:GetItem"}
+    before_deploy(allow(project.folder, LOG, statement | {"Resource": "arn:*:table/app-*"}), app)
+    assert capsys.readouterr().err == ""
+    other = "arn:*:dynamodb:*:*:table/app-prod-links"
+    before_deploy(allow(project.folder, LOG, statement | {"Resource": other}), app)
+    assert "No policy lets a function use the table app-dev-links" in capsys.readouterr().err
+
+
 SOURCES = {
     "@app.on_sqs_message(queue='jobs')": (
         ["sqs:ReceiveMessage", "sqs:DeleteMessage", "sqs:GetQueueAttributes"],

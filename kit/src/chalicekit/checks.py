@@ -8,6 +8,7 @@ import inspect
 import json
 import re
 from collections.abc import Iterable, Iterator
+from fnmatch import fnmatchcase
 from itertools import chain
 from os.path import relpath
 from pathlib import Path
@@ -25,8 +26,9 @@ from chalice.app import (
 from chalice.config import Config
 from chalice.deploy.validate import validate_configuration
 
+from chalicekit import resources
 from chalicekit.errors import Refusal
-from chalicekit.iam import allows, allows_somewhere
+from chalicekit.iam import allows, allows_somewhere, as_list
 from chalicekit.project import Project, read_json
 from chalicekit.runtime.environment import RESERVED_VARIABLES
 from chalicekit.settings import API, FILE, configured_functions, unknown, wrong_settings
@@ -71,6 +73,7 @@ def before_deploy(project: Project, app: Chalice) -> None:
     )
     refuse(unreadable_sources(project, app, functions))
     warn_about_logs(project, functions)
+    warn_about_tables(project, functions)
     settings = {**config._user_provided_params, "chalice_app": app}
     try:
         validate_configuration(
@@ -183,6 +186,30 @@ def warn_about_logs(project: Project, functions: dict[str, Config]) -> None:
             click.echo(
                 f"{relpath(path, project.folder)} does not let {name} write its log: allow "
                 f"logs:PutLogEvents on arn:*:logs:*:*:log-group:/aws/lambda/{name}:*",
+                err=True,
+            )
+
+
+def warn_about_tables(project: Project, functions: dict[str, Config]) -> None:
+    """Say which tables of the stage no function may use: a policy may have the name of another."""
+    paths = [policy_of(project, function) for function in functions.values()]
+    if not all(paths):  # the permissions of a function are not in a file
+        return
+    statements = [
+        statement
+        for path in set(filter(None, paths))
+        for statement in as_list(read_json(path, project.folder).get("Statement", []))
+        if any(
+            str(action).startswith(("dynamodb:", "*"))
+            for action in as_list(statement.get("Action"))
+        )
+    ]
+    names = [str(arn).rpartition(":")[2] for s in statements for arn in as_list(s.get("Resource"))]
+    for table in resources.tables(project):
+        if not any(fnmatchcase(f"table/{table}", name) for name in names):
+            click.echo(
+                f"No policy lets a function use the table {table}: allow for example "
+                f"dynamodb:GetItem on arn:*:dynamodb:*:*:table/{table}",
                 err=True,
             )
 

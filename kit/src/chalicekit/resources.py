@@ -73,11 +73,30 @@ def ensure(project: Project, say: Callable[[str], object] = click.echo) -> None:
             bring_up(project, path, say)
 
 
+def tables(project: Project) -> list[str]:
+    """Return the names of the stage's tables, of those whose name the template writes out."""
+    if not (path := template_file(project.folder)):
+        return []
+    template = read_template(path)
+    declared = written_out(template["Resources"], values_for(template, project)).values()
+    names = [
+        (resource.get("Properties") or {}).get("TableName")
+        for resource in declared
+        if isinstance(resource, dict) and resource.get("Type") == "AWS::DynamoDB::Table"
+    ]
+    return [name for name in names if isinstance(name, str)]
+
+
+def values_for(template: dict[str, Any], project: Project) -> dict[str, str]:
+    """Return the values of the parameters that a template declares."""
+    given = {"App": project.config.app_name, "Stage": project.stage}
+    return {key: given[key] for key in given.keys() & (template.get("Parameters") or {})}
+
+
 def bring_up(project: Project, path: Path, say: Callable[[str], object]) -> None:
     """Do what `ensure` does for the template at `path`."""
     template, name = read_template(path), stack_name(project)
-    given = {"App": project.config.app_name, "Stage": project.stage}
-    values = {key: given[key] for key in given.keys() & (template.get("Parameters") or {})}
+    values = values_for(template, project)
     stacks = project.session.create_client("cloudformation")
     is_new = usable_stack(stacks, name, project) is None
     planned = plan(stacks, name, template, values, is_new)
