@@ -218,6 +218,15 @@ def test_advice_names_make_s_commands_and_the_cause() -> None:
     assert advice_for(error, advice_by_error(Project(Path("/"), profile="mine"))) is None
 
 
+@pytest.mark.parametrize("option", ["--autoreload", "--no-autoreload"])
+def test_nothing_is_written_beside_the_code(project: TestProject, option: str) -> None:
+    project.write("chalicelib/__init__.py", "")
+    project.append("import chalicelib\n")
+    with project.serve(option) as running:
+        wait_until(lambda: running.get() != "")
+        assert not list(project.folder.rglob("__pycache__"))
+
+
 def test_the_app_reaches_the_emulated_aws(tmp_path: Path, aws: str) -> None:
     project = TestProject(tmp_path / "project", aws)
     project.change('"a sample"', "__import__('boto3').client('sts').get_caller_identity()['Arn']")

@@ -81,9 +81,7 @@ def supervise(project: Project, host: str, port: int) -> None:
     folder = project.folder
     arguments = [str(folder), project.stage, project.emulator, project.profile, project.make]
     given = json.dumps([os.getpid(), host, port, *arguments])
-    # Python cannot tell two versions of a file apart that have the same length and second, and
-    # would serve the bytecode of the first: -B writes none.
-    command = [sys.executable, "-B", "-c", SERVER, given]
+    command = [sys.executable, "-c", SERVER, given]
     while True:
         with started(command):
             next(watch(*folders(folder), watch_filter=partial(is_code, folder), recursive=False))
@@ -134,6 +132,9 @@ def serve(project: Project, host: str, port: int) -> None:
     """Serve the app in this process; raises Refusal if it cannot be imported."""
     from chalicekit.build import requirements
 
+    # Python cannot tell two versions of a file apart that have the same length and second, and
+    # would serve the bytecode of the first.
+    sys.dont_write_bytecode = True
     packages = requirements.install(project.folder, project.folder / "build" / "requirements", None)
     advice = advice_by_error(project)
     environment = environment_of(project)
