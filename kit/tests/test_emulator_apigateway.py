@@ -84,20 +84,6 @@ def test_a_path_segment_has_one_variable(
     assert paths[0] in {resource["path"] for resource in resources}
 
 
-def test_variables_with_one_name_or_in_different_places_are_accepted(aws: str) -> None:
-    paths = ["/a/{id}", "/a/{id}/b", "/c/{other}", "/a/{id}/{part}"]
-    assert import_api(aws, {path: {} for path in paths})
-
-
-def test_a_second_variable_is_refused_by_itself(aws: str) -> None:
-    gateway, api = client(aws, "apigateway"), import_api(aws, {"/{id}": {}})
-    resources = gateway.get_resources(restApiId=api)["items"]
-    root = next(resource["id"] for resource in resources if resource["path"] == "/")
-    with pytest.raises(ClientError, match="sibling"):
-        gateway.create_resource(restApiId=api, parentId=root, pathPart="{user}")
-    gateway.create_resource(restApiId=api, parentId=root, pathPart="users")
-
-
 def test_errors_have_the_headers_of_gateway_responses(aws: str) -> None:
     headers = {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}
     response = {"responseParameters": headers}

@@ -146,11 +146,8 @@ READ_ONLY = "OSError", "[Errno 30] Read-only file system: "
     "code",
     [
         "open('cache.json', 'w')",
-        "open('function.py', 'a')",
         "open(os.path.join(os.environ['LAMBDA_TASK_ROOT'], 'x'), 'xb')",
-        "os.open('x', os.O_CREAT)",
         "os.mkdir('x')",
-        "os.makedirs('a/b/c')",
         "os.remove('function.py')",
         "os.rename('function.py', '/tmp/x')",
         "import tempfile; os.rename(tempfile.mkstemp()[1], 'x')",
@@ -158,10 +155,6 @@ READ_ONLY = "OSError", "[Errno 30] Read-only file system: "
         "os.symlink('/tmp', 'x')",
         "os.chmod('function.py', 0o777)",
         "os.utime('function.py')",
-        "import shutil; shutil.rmtree(os.getcwd())",
-        "import pathlib; pathlib.Path('x').write_text('')",
-        "import pathlib; pathlib.Path('x').touch()",
-        "import tempfile; tempfile.TemporaryFile(dir='.')",
         "os.chdir('/tmp'); open('/usr/x', 'w')",
         "os.symlink(os.getcwd(), '/tmp/link-' + str(os.getpid())); "
         "open('/tmp/link-' + str(os.getpid()) + '/x', 'w')",

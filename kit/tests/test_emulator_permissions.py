@@ -52,12 +52,11 @@ JOBS = {"QueueUrl": "AWS/000000000000/jobs"}
 NEWS = {"TopicArn": f"arn:aws:sns:{ACCOUNT}:news"}
 BATCH = {"RequestItems": {"things": [{"PutRequest": {"Item": KEY}}]}}
 SELECT = {"Statement": """SELECT * FROM "things" WHERE id = '1'"""}
-MAIL = {"Subject": {"Data": ""}, "Body": {}}
 NAMES = {"Names": ["/app/dev/key", "/app/dev/other:2"]}
 # The code and the status of a refusal, where they are not DENIED and 400
-REFUSALS = dict.fromkeys(("sqs", "s3", "sts", "ses", "iam"), ("AccessDenied", 403))
+REFUSALS = dict.fromkeys(("sqs", "s3", "sts"), ("AccessDenied", 403))
 REFUSALS |= {"sns": ("AuthorizationError", 403), "ec2": ("UnauthorizedOperation", 403)}
-REFUSALS |= dict.fromkeys(("lambda", "sesv2"), (DENIED, 403))
+REFUSALS |= {"lambda": (DENIED, 403)}
 
 
 @pytest.mark.parametrize(
@@ -111,16 +110,6 @@ REFUSALS |= dict.fromkeys(("lambda", "sesv2"), (DENIED, 403))
             "sts.assume_role",
             {"RoleArn": "arn:aws:iam::000000000000:role/other", "RoleSessionName": "me"},
             "sts:AssumeRole arn:aws:iam::000000000000:role/other",
-        ),
-        (
-            "ses.send_email",
-            {"Source": "a@b.c", "Destination": {}, "Message": MAIL},
-            f"ses:SendEmail arn:aws:ses:{ACCOUNT}:identity/a@b.c",
-        ),
-        (
-            "sesv2.send_email",
-            {"FromEmailAddress": "a@b.c", "Content": {"Simple": MAIL}},
-            f"ses:SendEmail arn:aws:ses:{ACCOUNT}:identity/b.c",
         ),
         ("ec2.describe_instances", {}, "ec2:DescribeInstances *"),
     ],

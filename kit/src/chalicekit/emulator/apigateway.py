@@ -37,7 +37,6 @@ handle_request = apigateway.handle_request
 import_rest_api = apigateway._import_rest_api
 import_operation = apigateway._import_operation
 execute_in_scope = apigateway._execute_in_scope
-create_resource = apigateway._create_resource
 match_route = websockets._match_ws_route
 handle_execute_api_request = app._handle_execute_api_request
 
@@ -47,7 +46,6 @@ def patch_apigateway() -> None:
     apigateway.handle_request = control_plane
     apigateway._import_rest_api = import_api
     apigateway._import_operation = import_method
-    apigateway._create_resource = create_unambiguous_resource
     websockets._match_ws_route = route_of_websocket
     apigateway._execute_in_scope = execute
     apigateway._invoke_lambda_proxy_v1 = invoke_function
@@ -99,21 +97,6 @@ def sibling_of_a_variable(paths: Iterable[str]) -> str:
             if part.startswith("{") and (known := variables.setdefault(parent, part)) != part:
                 return SIBLING.format(path=f"{parent}/{part}", part=known)
     return ""
-
-
-def create_unambiguous_resource(api_id: str, parent_id: str, data: dict[str, Any]) -> Response:
-    """Create a path segment, unless it is the second variable in its place."""
-    siblings = apigateway._resources.get(api_id, {}).values()
-    parts = [data.get("pathPart", "")]
-    parts += [
-        resource["pathPart"] for resource in siblings if resource.get("parentId") == parent_id
-    ]
-    if refusal := sibling_of_a_variable(reversed(parts)):
-        _, message = refusal.split("': ")
-        refused: Response = apigateway._v1_error("BadRequestException", message, 400)
-        return refused
-    created: Response = create_resource(api_id, parent_id, data)
-    return created
 
 
 def import_api(definition: dict[str, Any], settings: dict[str, Any] | None = None) -> str:

@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Iterator
 from contextvars import ContextVar
-from email.utils import parseaddr
 from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
@@ -106,10 +105,6 @@ def resources_of(
             return prefix + f"parameter/{folder.strip('/')}/"
         case "dynamodbstreams", {"StreamArn": str(stream)}:
             return stream
-        case "ses", _:
-            source = content.get("FromEmailAddress") or query.get("Source", "")
-            _, address = parseaddr(source[0] if isinstance(source, list) else source)
-            return prefix + f"identity/{address}" if address else "*"
     if table := re.search(r'(?i)\b(?:from|into|update)\s+"?([\w.-]+)', statement_of(body)):
         return prefix + f"table/{table[1]}"
     return "*"
@@ -169,8 +164,6 @@ def names_of(resource: str) -> Iterator[str]:
     service = resource.split(":")[2:3]
     if service == ["logs"]:
         yield f"{resource}:log-stream:"
-    if service == ["ses"] and "@" in resource:  # an address, or its whole domain
-        yield re.sub("/[^@]*@", "/", resource)
     if service == ["ssm"] and resource.endswith("/"):
         yield resource.rstrip("/")
 
