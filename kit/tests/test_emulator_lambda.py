@@ -192,6 +192,9 @@ def test_no_file_of_the_code_has_a_mode_for_writing(aws: str) -> None:
     [
         ("open('nothing/x', 'w')", "FileNotFoundError"),
         ("import sqlite3; sqlite3.connect('x.db')", "OperationalError"),
+        ("import sqlite3; sqlite3.connect('file:x.db?mode=rwc', uri=True)", "OperationalError"),
+        ("import subprocess; subprocess.run(['touch', 'x'], check=True)", "CalledProcessError"),
+        ("os.mkfifo('x')", "PermissionError"),
     ],
 )
 def test_other_errors_of_the_disk_are_lambda_s(aws: str, code: str, error: str) -> None:
