@@ -255,6 +255,7 @@ def raises(message: str) -> Any:
         (lambda: None, 500, "AuthorizerConfigurationException", WRONG),
         (lambda: "nonsense", 500, "AuthorizerConfigurationException", WRONG),
         (lambda: {}, 500, "AuthorizerConfigurationException", WRONG),
+        (lambda: {"policyDocument": {}}, 403, "AccessDeniedException", NOT_ALLOWED),
         (lambda: {"policyDocument": []}, 500, "AuthorizerConfigurationException", WRONG),
         (lambda: ALLOW | {"context": {"a": []}}, 500, "AuthorizerConfigurationException", WRONG),
         (lambda: ALLOW | {"context": 1}, 500, "AuthorizerConfigurationException", WRONG),

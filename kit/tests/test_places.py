@@ -21,6 +21,10 @@ import json
 from chalice import AuthResponse, Chalice, CORSConfig, Response
 
 app = Chalice(app_name="NAME")
+ALLOWED = {
+    "principalId": "me",
+    "policyDocument": {"Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]},
+}
 
 
 @app.authorizer(header="X-Token", ttl_seconds=0)
@@ -32,6 +36,9 @@ def check(request):
         "other": AuthResponse(["/other"], "me"),
         "none": None,
         "text": "text",
+        "no statement": {"policyDocument": {}},
+        "null": {**ALLOWED, "context": {"n": 1, "x": None}},
+        "nested": {**ALLOWED, "context": {"n": {"a": 1}}},
     }[request.token]
 
 
@@ -121,6 +128,7 @@ REQUESTS: list[tuple[str, dict[str, str]]] = [
     *[
         ("GET /guarded", {"X-Token": token})
         for token in ("allow", "other", "none", "text", "unauthorized", "raise")
+        + ("no statement", "null", "nested")
     ],
     ("GET /files/a/b%20c", {}),
     ("GET /files", {}),

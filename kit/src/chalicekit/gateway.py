@@ -263,7 +263,8 @@ class Gateway(LocalGateway):
             raise Refused(500, "AuthorizerConfigurationException", None) from error
         try:
             allowed = allows(answer["policyDocument"], "execute-api:Invoke", arn)
-            added = {name: as_text(value) for name, value in (answer.get("context") or {}).items()}
+            given = answer.get("context") or {}
+            added = {name: as_text(value) for name, value in given.items() if value is not None}
         except (AttributeError, KeyError, TypeError) as error:
             message = "Internal server error"
             raise Refused(500, "AuthorizerConfigurationException", message) from error
@@ -283,7 +284,7 @@ def has_deny(policy: dict[str, Any], arn: str) -> bool:
         statement.get("Effect") == "Deny"
         and applies(statement, "Action", "execute-api:Invoke")
         and applies(statement, "Resource", arn)
-        for statement in as_list(policy["Statement"])
+        for statement in as_list(policy.get("Statement", []))
     )
 
 

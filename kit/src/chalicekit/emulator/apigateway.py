@@ -37,6 +37,8 @@ handle_request = apigateway.handle_request
 import_rest_api = apigateway._import_rest_api
 import_operation = apigateway._import_operation
 execute_in_scope = apigateway._execute_in_scope
+texts_of = apigateway._stringify_context
+authorize = apigateway._authorize_request_v1
 match_route = websockets._match_ws_route
 handle_execute_api_request = app._handle_execute_api_request
 
@@ -48,6 +50,8 @@ def patch_apigateway() -> None:
     apigateway._import_operation = import_method
     websockets._match_ws_route = route_of_websocket
     apigateway._execute_in_scope = execute
+    apigateway._stringify_context = context_of
+    apigateway._authorize_request_v1 = authorize_or_fail
     apigateway._invoke_lambda_proxy_v1 = invoke_function
     app._handle_execute_api_request = data_plane
 
@@ -85,6 +89,25 @@ async def control_plane(
             return response
     _, headers, body = apigateway._get_rest_api(api_id)
     return 201 if method == "POST" else 200, headers, body
+
+
+def context_of(context: Any) -> Any:
+    """Return the context of an authorizer as texts; raises ValueError for an object or a list.
+
+    docs.aws.amazon.com, "Output from an API Gateway Lambda authorizer".
+    """
+    if any(isinstance(value, dict | list) for value in (context or {}).values()):
+        raise ValueError("a value of the context is an object or a list")
+    return texts_of(context)
+
+
+async def authorize_or_fail(*arguments: Any, **options: Any) -> Any:
+    """Ask an authorizer; return the refusal or None, and its context."""
+    try:
+        return await authorize(*arguments, **options)
+    except (AttributeError, ValueError):  # from `context_of`
+        error = apigateway._gw_error("AUTHORIZER_CONFIGURATION_ERROR", "Internal server error")
+        return error, None
 
 
 def sibling_of_a_variable(paths: Iterable[str]) -> str:
