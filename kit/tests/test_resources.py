@@ -187,6 +187,10 @@ def test_a_failed_update_leaves_what_there_was(shop: Shop) -> None:
     [
         ("{", ".chalice/resources.json cannot be read: "),
         ("[]", ".chalice/resources.json has no Resources, as a CloudFormation template has."),
+        (
+            '{"Resources": [1]}',
+            ".chalice/resources.json has no Resources, as a CloudFormation template has.",
+        ),
         ('{"Resources": {"A": {"Type": "AWS::No::Such"}}}', "AWS refused: "),
     ],
 )

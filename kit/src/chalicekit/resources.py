@@ -162,7 +162,8 @@ def read_template(path: Path) -> dict[str, Any]:
         content = json.loads(text) if path.suffix == ".json" else yaml.load(text, TemplateLoader)
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise Refusal(one_line(f".chalice/{path.name} cannot be read: {error}")) from error
-    if not isinstance(content, dict) or not content.get("Resources"):
+    declared = content.get("Resources") if isinstance(content, dict) else None
+    if not isinstance(content, dict) or not isinstance(declared, dict) or not declared:
         raise Refusal(f".chalice/{path.name} has no Resources, as a CloudFormation template has.")
     return content
 
