@@ -1,13 +1,16 @@
 """Clients of an emulated AWS, and a function with an API in it."""
 
+import http.client
 import io
 import json
 import sys
 import uuid
 import zipfile
+from email.message import Message
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 from botocore.config import Config
 from botocore.session import Session
@@ -90,6 +93,27 @@ def log_of(aws: str, function: str) -> str:
     group = f"/aws/lambda/{function}"
     events = client(aws, "logs").filter_log_events(logGroupName=group)["events"]
     return "\n".join(event["message"] for event in events)
+
+
+class Response(NamedTuple):
+    """What a client gets."""
+
+    status: int
+    headers: Message
+    body: bytes
+
+
+def send(
+    method: str, url: str, headers: dict[str, str] | None = None, body: str | bytes | None = None
+) -> Response:
+    """Send a request as it is, and return the response; other clients normalize the path."""
+    host = urlsplit(url).netloc
+    connection = http.client.HTTPConnection(host, timeout=60)
+    connection.request(method, url.removeprefix(f"http://{host}"), body, headers or {})
+    found = connection.getresponse()
+    response = Response(found.status, found.headers, found.read())
+    connection.close()
+    return response
 
 
 class Api(NamedTuple):

@@ -46,6 +46,17 @@ def error():
 LOGS = "arn:*:logs:*:*:log-group:/aws/lambda/NAME-STAGE*"
 WRITE_LOGS = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
 
+# What AWS lists, and how that is named
+LISTS = [
+    ("lambda", "list_functions", "Functions", "FunctionArn"),
+    ("lambda", "list_event_source_mappings", "EventSourceMappings", "EventSourceArn"),
+    ("iam", "list_roles", "Roles", "Arn"),
+    ("events", "list_rules", "Rules", "Arn"),
+    ("sns", "list_subscriptions", "Subscriptions", "SubscriptionArn"),
+    ("apigateway", "get_rest_apis", "items", "name"),
+    ("apigateway", "get_domain_names", "items", "domainName"),
+    ("apigatewayv2", "get_apis", "Items", "Name"),
+]
 # A resource of the template `.chalice/resources.json`
 TABLE = {
     "Type": "AWS::DynamoDB::Table",
@@ -187,23 +198,17 @@ class TestProject:
         assert done.returncode == 0, done.stdout + done.stderr
         return out
 
-    def left_in_aws(self) -> dict[str, int]:
-        """Return how many APIs, functions and roles of this project are in AWS."""
-        lists = {
-            "apis": ("apigateway", "get_rest_apis", "items", "name"),
-            "functions": ("lambda", "list_functions", "Functions", "FunctionName"),
-            "roles": ("iam", "list_roles", "Roles", "RoleName"),
-        }
-        return {
-            kind: sum(
-                self.name in item[name]
-                for item in client(self.aws, service)
-                .get_paginator(operation)
-                .paginate()
-                .build_full_result()[key]
-            )
-            for kind, (service, operation, key, name) in lists.items()
-        }
+    def in_aws(self) -> list[str]:
+        """Return the names of all that AWS has of this project, except logs and data."""
+        names = [
+            item[name]
+            for service, operation, key, name in LISTS
+            for item in client(self.aws, service)
+            .get_paginator(operation)
+            .paginate()
+            .build_full_result()[key]
+        ]
+        return sorted(name for name in names if self.name in name)
 
 
 def git(folder: Path, *arguments: str) -> None:

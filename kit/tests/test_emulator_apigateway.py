@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.emulated import client, deploy_echo, make_function
-from tests.replies import send
+from tests.emulated import client, deploy_echo, make_function, send
 
 MB = 1024 * 1024
 
@@ -23,10 +22,10 @@ def echo(aws: str) -> str:
 
 def test_a_client_chooses_the_request_id_and_not_the_extended_one(echo: str) -> None:
     chosen = "01234567-89ab-cdef-0123-456789abcdef"
-    reply = send("GET", f"{echo}/event/one", {"x-amzn-RequestId": chosen})
-    context = json.loads(reply.body)["event"]["requestContext"]
-    assert context["requestId"] == reply.headers["x-amzn-RequestId"] == chosen
-    assert context["extendedRequestId"] == reply.headers["x-amz-apigw-id"]
+    response = send("GET", f"{echo}/event/one", {"x-amzn-RequestId": chosen})
+    context = json.loads(response.body)["event"]["requestContext"]
+    assert context["requestId"] == response.headers["x-amzn-RequestId"] == chosen
+    assert context["extendedRequestId"] == response.headers["x-amz-apigw-id"]
     forged = send("GET", f"{echo}/event/one", {"x-amzn-RequestId": "no UUID"})
     assert forged.headers["x-amzn-RequestId"] != "no UUID"
 
@@ -86,13 +85,12 @@ def test_a_path_segment_has_one_variable(
 
 def test_errors_have_the_headers_of_gateway_responses(aws: str) -> None:
     headers = {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}
-    response = {"responseParameters": headers}
-    responses = {"DEFAULT_4XX": response, "DEFAULT_5XX": response}
-    extension = {"x-amazon-apigateway-gateway-responses": responses}
+    both = {key: {"responseParameters": headers} for key in ("DEFAULT_4XX", "DEFAULT_5XX")}
+    extension = {"x-amazon-apigateway-gateway-responses": both}
     api = import_api(aws, {"/none": invoking("none")}, **extension)
     for path, status in ("/unknown", 403), ("/none", 500):
-        reply = send("GET", f"{aws}/_aws/execute-api/{api}/dev{path}")
-        assert (reply.status, reply.headers["Access-Control-Allow-Origin"]) == (status, "*")
+        response = send("GET", f"{aws}/_aws/execute-api/{api}/dev{path}")
+        assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (status, "*")
 
 
 def test_a_request_has_at_most_10_mb_and_an_event_6_mb(echo: str) -> None:
@@ -114,8 +112,8 @@ def test_a_response_has_at_most_6_mb(aws: str) -> None:
 def test_a_client_does_not_wait_longer_than_the_integration(aws: str) -> None:
     function = make_function(aws, "import time\ndef handler(*_): time.sleep(9)", Timeout=10)
     api = import_api(aws, {"/slow": invoking(function, timeoutInMillis=50)})
-    reply = send("GET", f"{aws}/_aws/execute-api/{api}/dev/slow")
-    assert (reply.status, json.loads(reply.body)) == (
+    response = send("GET", f"{aws}/_aws/execute-api/{api}/dev/slow")
+    assert (response.status, json.loads(response.body)) == (
         504,
         {"message": "Endpoint request timed out"},
     )

@@ -18,8 +18,8 @@ from tests.emulated import (
     log_of,
     make_function,
     make_role,
+    send,
 )
-from tests.replies import send
 
 LARGE = 6 * 1024 * 1024
 
@@ -116,12 +116,6 @@ def test_a_failure_has_aws_s_error_and_a_line_in_the_log(
         assert error["errorType"] == kind
         assert message in error["errorMessage"]
     assert log_of(aws, function).count(message) >= 2
-
-
-def test_a_function_that_does_not_start_is_a_502(aws: str) -> None:
-    api = deploy_echo(aws, "import json\nimport requests")
-    assert [send("GET", api.url + "/event/a").status for _ in range(2)] == [502, 502]
-    assert log_of(aws, api.function).count("No module named 'requests'") == 2
 
 
 def test_a_function_ends_after_its_timeout(aws: str) -> None:

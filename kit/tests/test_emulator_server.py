@@ -12,9 +12,8 @@ import pytest
 
 from chalicekit.emulator import on_demand
 from chalicekit.emulator.on_demand import EmulatedAws, client_environment
-from tests.emulated import client, deploy_echo, make_function
+from tests.emulated import client, deploy_echo, make_function, send
 from tests.processes import free_port, is_listening, serving, wait_until
-from tests.replies import send
 
 EMULATOR = Path(on_demand.__file__).parent
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chalicekit.emulator.on_demand import client_environment
-from tests.emulated import PYTHON, client, invoke, log_of, make_function, make_role
+from tests.emulated import PYTHON, client, log_of, make_role
 from tests.processes import wait_until
 from tests.project import CHALICE, TestProject
 
@@ -133,26 +133,6 @@ def function_of_a_stack(aws: str, **variables: str) -> dict[str, Any]:
     properties = {"Runtime": PYTHON, "Handler": "index.handler", "Role": role, "Code": code}
     environment = {"Environment": {"Variables": variables}}
     return {"Type": "AWS::Lambda::Function", "Properties": properties | environment}
-
-
-def test_a_function_uses_the_table_of_a_stack(aws: str) -> None:
-    table = f"table-{uuid.uuid4().hex[:8]}"
-    properties = {
-        "TableName": table,
-        "BillingMode": "PAY_PER_REQUEST",
-        "AttributeDefinitions": [{"AttributeName": "id", "AttributeType": "S"}],
-        "KeySchema": [{"AttributeName": "id", "KeyType": "HASH"}],
-    }
-    status, _ = make_stack(aws, Table={"Type": "AWS::DynamoDB::Table", "Properties": properties})
-    assert status == "CREATE_COMPLETE"
-    arn = f"arn:aws:dynamodb:{ACCOUNT}:table/{table}"
-    role = make_role(aws, {"Action": ["dynamodb:PutItem", "dynamodb:GetItem"], "Resource": arn})
-    code = (
-        f"import boto3\ntable = boto3.resource('dynamodb').Table('{table}')\n"
-        "def handler(event, _):\n  table.put_item(Item={'id': event})\n"
-        "  return table.get_item(Key={'id': event})['Item']"
-    )
-    assert invoke(aws, make_function(aws, code, role), "one") == {"id": "one"}
 
 
 def test_a_stack_with_a_reserved_variable_fails(aws: str) -> None:

@@ -87,16 +87,6 @@ def test_an_untracked_file_that_the_app_imports_is_packaged_and_named(
 
 
 @needs_git
-def test_an_untracked_folder_is_packaged_as_a_whole(folder: Path) -> None:
-    write(folder / ".gitignore", "/vendor/")
-    git(folder, "init")
-    git(folder, "add", "--all")
-    write(folder / "vendor" / "conf.py")
-    write(folder / "app.py", "import conf")
-    assert app_files(folder) == sorted([*FILES, "vendor/conf.py"])
-
-
-@needs_git
 def test_files_that_the_settings_include_are_packaged(tracked: Path) -> None:
     for name in ("chalicelib/env/dev.json", "chalicelib/env/.keys", "chalicelib/notes.txt"):
         write(tracked / name)

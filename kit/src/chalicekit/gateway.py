@@ -29,7 +29,7 @@ from chalice.constants import DEFAULT_APIGATEWAY_STAGE_NAME
 from chalice.local import LocalChalice, LocalGateway
 
 from chalicekit.iam import allows, applies, as_list
-from chalicekit.proxy import NOT_FORWARDED, Reply, error_reply, event_body, reply_to
+from chalicekit.proxy import NOT_FORWARDED, Response, error_response, event_body, response_to
 from chalicekit.runtime.events import proxy_event
 
 if TYPE_CHECKING:
@@ -47,8 +47,8 @@ class Refused(Exception):  # noqa: N818 - it is a response
     """API Gateway responds itself."""
 
     def __init__(self, status: int, kind: str, message: str | None, key: str = "message") -> None:
-        """Create the response; the parameters are those of `error_reply`."""
-        self.reply = error_reply(status, kind, message, key)
+        """Create the response; the parameters are those of `error_response`."""
+        self.response = error_response(status, kind, message, key)
 
 
 class Request:
@@ -170,33 +170,33 @@ class Gateway(LocalGateway):
         """
         request = Request(method, path, headers, body, client)
         try:
-            reply = self.reply(request)
+            response = self.respond(request)
         except Refused as refused:
-            reply = refused.reply
-        headers_sent = reply.headers | {
+            response = refused.response
+        headers_sent = response.headers | {
             "x-amzn-RequestId": [request.id],
             "x-amz-apigw-id": [request.extended_id],
         }
-        content = reply.body
-        if reply.status in (204, 304):
+        content = response.body
+        if response.status in (204, 304):
             content = b""  # there is none (RFC 9110, 6.4.1)
         elif request.method == "HEAD":
             headers_sent["Content-Length"] = [str(len(content))]
             content = b""
         return {
-            "statusCode": reply.status,
+            "statusCode": response.status,
             "headers": {n: values[0] for n, values in headers_sent.items() if len(values) == 1},
             "multiValueHeaders": {n: values for n, values in headers_sent.items() if values[1:]},
             "body": b64encode(content).decode(),
             "isBase64Encoded": True,
         }
 
-    def reply(self, request: Request) -> Reply:
-        """Return the reply to a request; raises Refused for one that the app does not get."""
+    def respond(self, request: Request) -> Response:
+        """Return the response to a request; raises Refused for one that the app does not get."""
         route, parameters = self.find(request)
         event = request.event(route, self.stage)
         if request.method not in self._app_object.routes[route]:  # an OPTIONS
-            return reply_to({"headers": self._autogen_options_headers(event)}, "", [])
+            return response_to({"headers": self._autogen_options_headers(event)}, "", [])
         event["pathParameters"] = parameters or None
         content_type = request.header.get("content-type", "application/json")
         event |= event_body(request.body, content_type, self.binary_types)
@@ -207,7 +207,9 @@ class Gateway(LocalGateway):
         except (Exception, SystemExit):
             self._app_object.log.exception("The function failed")
             result = None  # no response: a 502
-        return reply_to(result, request.header.get("accept", "application/json"), self.binary_types)
+        return response_to(
+            result, request.header.get("accept", "application/json"), self.binary_types
+        )
 
     def find(self, request: Request) -> tuple[str, dict[str, str]]:
         """Return the route of a request and its path parameters; raises Refused if there is none.

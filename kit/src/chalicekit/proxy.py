@@ -1,4 +1,4 @@
-"""API Gateway's side of a Lambda proxy integration: an event's body, and the reply to a client.
+"""API Gateway's side of a Lambda proxy integration: an event's body, and the response to a client.
 
 docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
 """
@@ -19,7 +19,7 @@ NOT_FORWARDED = {"connection", "content-length", "expect", "transfer-encoding", 
 HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # a token of RFC 9110, 5.6.2
 
 
-class Reply(NamedTuple):
+class Response(NamedTuple):
     """What a client gets. The names in `headers` are spelled as the function spells them."""
 
     status: int
@@ -44,10 +44,10 @@ def event_body(body: bytes, content_type: str, binary_types: Iterable[str]) -> d
     return {"body": text or None, "isBase64Encoded": binary}
 
 
-def reply_to(result: Any, accept: str, binary_types: Iterable[str]) -> Reply:
-    """Return the reply for a function's result, read from JSON, to a client's Accept header."""
+def response_to(result: Any, accept: str, binary_types: Iterable[str]) -> Response:
+    """Return the response for a function's result, read from JSON, to a client's Accept header."""
     if not is_well_formed(result):
-        return error_reply(502, "InternalServerErrorException", "Internal server error")
+        return error_response(502, "InternalServerErrorException", "Internal server error")
     pairs = [
         (name, value)
         for name, values in (result.get("multiValueHeaders") or {}).items()
@@ -64,13 +64,13 @@ def reply_to(result: Any, accept: str, binary_types: Iterable[str]) -> Reply:
     body = result.get("body") or ""
     decode = result.get("isBase64Encoded") and is_binary(accept, binary_types)
     content = b64decode(body) if decode else body.encode(errors="replace")
-    return Reply(int(result.get("statusCode") or 200), dict(headers.values()), content)
+    return Response(int(result.get("statusCode") or 200), dict(headers.values()), content)
 
 
-def error_reply(status: int, kind: str, message: str | None, key: str = "message") -> Reply:
+def error_response(status: int, kind: str, message: str | None, key: str = "message") -> Response:
     """Return an error of API Gateway itself."""
     headers = {"Content-Type": ["application/json"], "x-amzn-ErrorType": [kind]}
-    return Reply(status, headers, json.dumps({key: message}, separators=(",", ":")).encode())
+    return Response(status, headers, json.dumps({key: message}, separators=(",", ":")).encode())
 
 
 def is_well_formed(result: Any) -> bool:

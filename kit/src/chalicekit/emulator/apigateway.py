@@ -20,7 +20,7 @@ from ministack import app
 from ministack.services import apigateway as websockets
 from ministack.services import apigateway_v1 as apigateway
 
-from chalicekit.proxy import NOT_FORWARDED, reply_to
+from chalicekit.proxy import NOT_FORWARDED, response_to
 from chalicekit.runtime.api import REQUEST_LIMIT
 from chalicekit.runtime.events import proxy_event
 
@@ -242,7 +242,7 @@ async def invoke_function(
     if error:  # there is no such function
         return apigateway._GatewayError("API_CONFIGURATION_ERROR", "Internal server error")
     accepted = headers.get("accept", "application/json")
-    status, named, body = reply_to(result["body"], accepted, binary_media_types)
+    status, named, body = response_to(result["body"], accepted, binary_media_types)
     response_headers: dict[str, Any] = {name.lower(): values for name, values in named.items()}
     context = event["requestContext"]
     response_headers["x-amzn-requestid"] = context["requestId"]
