@@ -248,7 +248,7 @@ def by_name(headers: dict[str, Any]) -> Headers:
         texts = [text if isinstance(text, str) else stringify(text, name) for text in values]
         for text in texts:
             if not re.fullmatch(r"[!#-'*+.^_`|~\w-]+: [\t -~\x80-\xff]*", f"{name}: {text}", re.A):
-                raise ValueError(f"this is no header: {name!r}: {text!r}")
+                raise ValueError(f"this is not a header: {name!r}: {text!r}")
         named[name.lower()] = (name, texts if isinstance(value, list) else texts[0])
     return named
 

@@ -443,8 +443,8 @@ def test_what_is_no_header_is_a_500_as_in_node(
     assert record.exc_info
     (name,) = headers
     assert str(record.exc_info[1]) in (
-        f"this is no header: {name!r}: {headers[name]!r}",
-        "this is no header: 'X-A': 'b\\nX-B: b'",
+        f"this is not a header: {name!r}: {headers[name]!r}",
+        "this is not a header: 'X-A': 'b\\nX-B: b'",
         "X-A is a set, which JSON does not have",
     )
 

@@ -44,7 +44,7 @@ def test_programs_stay_executable(tmp_path: Path) -> None:
         ({"app.py": 9 * MB}, ""),
         (
             {"app.py": MB // 2, "pip/a": 4 * MB, "pip/b": MB, "botocore/a": 16 * MB},
-            "The package has 22 MB unpacked: botocore 16 MB, pip 5.0 MB, app.py 0.5 MB. "
+            "The package is 22 MB unpacked: botocore 16 MB, pip 5.0 MB, app.py 0.5 MB. "
             "Lambda itself has boto3 and botocore.\n",
         ),
     ],

@@ -211,4 +211,4 @@ def test_bytecode_that_would_be_too_much_is_left_out(
         names = {name for name in package.namelist() if name.endswith(".pyc")}
     assert {name.partition("__pycache__")[0] for name in names} == {"", "chalice/"}
     assert not any("large" in name for name in names)
-    assert "The requirements have no bytecode" in capsys.readouterr().err
+    assert "The package has no bytecode of its requirements" in capsys.readouterr().err

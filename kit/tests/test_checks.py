@@ -113,10 +113,10 @@ def test_settings_without_stages_are_those_of_dev(tmp_path: Path) -> None:
         ({"AWS_REGION": "eu-west-1"}, "Lambda sets AWS_REGION itself"),
         ({"AWS_DEFAULT_REGION": "eu-west-1"}, "Lambda sets AWS_DEFAULT_REGION itself"),
         ({"_HANDLER": "app.app"}, "Lambda sets _HANDLER itself"),
-        ({"MY-NAME": ""}, "'MY-NAME' is no name for Lambda"),
-        ({"1ST": ""}, "'1ST' is no name for Lambda"),
-        ({"N": ""}, "'N' is no name for Lambda"),
-        ({"TEXT": "é" * 2048}, "have 4107 bytes, and Lambda takes 4096"),
+        ({"MY-NAME": ""}, "Lambda does not take the name 'MY-NAME'"),
+        ({"1ST": ""}, "Lambda does not take the name '1ST'"),
+        ({"N": ""}, "Lambda does not take the name 'N'"),
+        ({"TEXT": "é" * 2048}, "are 4107 bytes, and Lambda takes 4096"),
     ],
 )
 @pytest.mark.parametrize("function", ["api_handler", "work"])
@@ -236,7 +236,7 @@ def test_two_names_for_one_part_of_a_path_are_refused(project: Project) -> None:
     with pytest.raises(Refusal) as refusal:
         before_deploy(project, app_with(PATHS))
     assert str(refusal.value) == (
-        "app.py, line 5: API Gateway takes one name for one part of a path: "
+        "app.py, line 5: API Gateway takes only one name for a part of a path: "
         "{user} in /users/{user}/posts is {id} in /users/{id}."
     )
 
@@ -291,7 +291,7 @@ def test_schedules_are_those_that_eventbridge_takes(
 @pytest.mark.parametrize(
     ("name", "problem"),
     [
-        ("my app", "'my app' is no app_name for Lambda"),
+        ("my app", "Lambda does not take the app_name 'my app'"),
         ("a" * 61, f"{'a' * 61}-dev-api_handler has 77 characters, and AWS takes 64"),
     ],
 )

@@ -51,7 +51,7 @@ def test_an_untracked_file_is_left_out_and_named(
         write(tracked / name)
     assert app_files(tracked) == FILES
     names = "chalicelib/forgotten.py vendor/ignored.py"
-    assert capsys.readouterr().err == f"Left out because git does not track it: {names}\n"
+    assert capsys.readouterr().err == f"Left out, because git does not track it: {names}\n"
 
 
 @needs_git
@@ -82,7 +82,7 @@ def test_an_untracked_file_that_the_app_imports_is_packaged_and_named(
     for name in ("__init__.py", "data/a.json", "__pycache__/a.pyc"):
         write(tracked / "vendor" / "library" / name)
     assert app_files(tracked) == sorted([*FILES, *packaged])
-    named = f"the app imports it, though git does not track it: {' '.join(packaged)}\n"
+    named = f"though git does not track it, because the app imports it: {' '.join(packaged)}\n"
     assert (named in capsys.readouterr().err) == bool(packaged)
 
 

@@ -311,7 +311,7 @@ def test_a_record_of_an_older_name_is_kept(project: TestProject) -> None:
     arn = "arn:aws:lambda:us-east-1:000000000000:function:older-name-dev"
     content = {"resources": [resource("lambda_function", "api_handler", lambda_arn=arn)]}
     record = project.write("build/emulated/dev.json", json.dumps(content))
-    message = "dev.json is about older-name-dev, a previous name of the app: run"
+    message = "dev.json records older-name-dev, the app's previous name: run"
     with pytest.raises(Refusal, match=message):
         deploy(project.project())
     assert json.loads(record.read_text()) == content

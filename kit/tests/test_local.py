@@ -53,7 +53,9 @@ def test_what_is_no_port_is_refused(port: str) -> None:
 
 @pytest.mark.parametrize("host", ["192.0.2.1", "nowhere.invalid"])
 def test_an_address_of_another_machine_is_refused(host: str) -> None:
-    with pytest.raises(Refusal, match=f"^{host} is no IPv4 address of this machine: use 127.0.0.1"):
+    with pytest.raises(
+        Refusal, match=f"^{host} is not an IPv4 address of this machine: use 127.0.0.1"
+    ):
         usable_port(str(free_port()), "PORT", host)
 
 
@@ -139,7 +141,7 @@ def test_a_mistake_is_one_line_and_waits_for_its_correction(
         project.change(old, new, file)
         wait_until(lambda: running.printed().count("\n") > 1)
         _, seen, *_ = running.printed().splitlines()
-        assert re.fullmatch(rf"{line}\. This waits for a change\.", seen)
+        assert re.fullmatch(rf"{line}\. Waiting for a change\.", seen)
         project.write(file, correct)
         wait_until(lambda: running.get() == "a sample")
 

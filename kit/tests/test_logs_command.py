@@ -140,5 +140,5 @@ def test_a_time_may_be_absolute(zone: str) -> None:
 
 @pytest.mark.parametrize("since", ["", "10", "m", "ten", "1x", "2026-13-01", "99999999999w"])
 def test_what_is_no_time_is_refused(since: str) -> None:
-    with pytest.raises(Refusal, match=f"^{since} is no time: write, for example, 10m"):
+    with pytest.raises(Refusal, match=f"^{since} is not a time: write, for example, 10m"):
         milliseconds(since)

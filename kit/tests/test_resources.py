@@ -186,10 +186,10 @@ def test_a_failed_update_leaves_what_there_was(shop: Shop) -> None:
     ("text", "message"),
     [
         ("{", ".chalice/resources.json cannot be read: "),
-        ("[]", ".chalice/resources.json has no Resources, as a CloudFormation template has."),
+        ("[]", ".chalice/resources.json is not a CloudFormation template: it has no Resources."),
         (
             '{"Resources": [1]}',
-            ".chalice/resources.json has no Resources, as a CloudFormation template has.",
+            ".chalice/resources.json is not a CloudFormation template: it has no Resources.",
         ),
         ('{"Resources": {"A": {"Type": "AWS::No::Such"}}}', "AWS refused: "),
     ],

@@ -145,13 +145,13 @@ def wrong_variables(functions: dict[str, Config]) -> Iterator[str]:
                 yield f"{where}: Lambda sets {variable} itself, choose another name."
             elif not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]+", variable):
                 yield (
-                    f"{where}: {variable!r} is no name for Lambda: use a letter, and then at least "
-                    "one letter, digit or underscore."
+                    f"{where}: Lambda does not take the name {variable!r}: start with a letter, "
+                    "then add at least one letter, digit or underscore."
                 )
         size = len(json.dumps(variables, separators=(",", ":"), ensure_ascii=False).encode())
         if size > VARIABLES_LIMIT:
             yield (
-                f"{where} have {size} bytes, and Lambda takes {VARIABLES_LIMIT}: put large values "
+                f"{where} are {size} bytes, and Lambda takes {VARIABLES_LIMIT}: put large values "
                 "into a file in chalicelib/ or into Parameter Store."
             )
 
@@ -261,8 +261,8 @@ def wrong_names(functions: dict[str, Config]) -> Iterator[str]:
         longest = max(names, key=len)
         if not re.fullmatch("[A-Za-z0-9_-]*", longest):
             yield (
-                f"{FILE}: {function.app_name!r} is no app_name for Lambda: use letters, digits, "
-                "hyphens and underscores."
+                f"{FILE}: Lambda does not take the app_name {function.app_name!r}: use letters, "
+                "digits, hyphens and underscores."
             )
         elif len(longest) > NAME_LIMIT:
             yield (
@@ -284,7 +284,7 @@ def wrong_paths(project: Project, app: Chalice) -> Iterator[str]:
                 name, other = variables.setdefault(above, (part, path))
                 if name != part:
                     yield (
-                        f"{start}: API Gateway takes one name for one part of a path: "
+                        f"{start}: API Gateway takes only one name for a part of a path: "
                         f"{part} in {path} is {name} in {other}."
                     )
             above += f"/{part}"

@@ -68,9 +68,7 @@ def cli(context: click.Context, /, project_dir: Path, build_dir: Path | None, ma
 @cli.command()
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default="8000", show_default=True, help="The port to listen on.")
-@click.option(
-    "--autoreload/--no-autoreload", default=True, help="Restart when the code changes, or not."
-)
+@click.option("--autoreload/--no-autoreload", default=True, help="Restart when the code changes.")
 @project_options
 @click.pass_context
 def local(
@@ -85,7 +83,7 @@ def local(
 @cli.command()
 @click.pass_context
 def install(context: click.Context, /) -> None:
-    """Install requirements.txt for this machine, beside the kit: into build/requirements/here."""
+    """Install requirements.txt into build/requirements/here."""
     from chalicekit.build import requirements
 
     folder = context.obj["folder"]
@@ -98,16 +96,26 @@ def install(context: click.Context, /) -> None:
 
 @cli.command()
 @click.option(
-    "--pkg-format", type=click.Choice(["cloudformation", "terraform"]), default="cloudformation"
+    "--pkg-format",
+    type=click.Choice(["cloudformation", "terraform"]),
+    default="cloudformation",
+    show_default=True,
+    help="The kind of template.",
 )
-@click.option("--template-format", type=click.Choice(["json", "yaml"]), default="json")
-@click.option("--single-file", is_flag=True, help="Write one zip with everything: OUT.")
+@click.option(
+    "--template-format",
+    type=click.Choice(["json", "yaml"]),
+    default="json",
+    show_default=True,
+    help="The format of the template.",
+)
+@click.option("--single-file", is_flag=True, help="Write both into one zip, OUT.")
 @click.option("--merge-template", type=click.Path(), help="A template to merge into Chalice's.")
 @click.argument("out", type=click.Path(path_type=Path))
 @project_options
 @click.pass_context
 def package(context: click.Context, /, out: Path, **options: Any) -> None:
-    """Write the deployment package and its CloudFormation template into the folder OUT."""
+    """Write the deployment package and its template into OUT."""
     from chalicekit.package import package as run
 
     logging.disable()  # the app's log would also show Chalice and the AWS SDK
@@ -115,8 +123,10 @@ def package(context: click.Context, /, out: Path, **options: Any) -> None:
 
 
 @cli.command()
-@click.option("--autogen-policy/--no-autogen-policy", default=None, help="As the setting.")
-@click.option("--api-gateway-stage", help="As the setting.")
+@click.option(
+    "--autogen-policy/--no-autogen-policy", default=None, help="Replace the setting autogen_policy."
+)
+@click.option("--api-gateway-stage", help="Replace the setting api_gateway_stage.")
 @project_options
 @click.pass_context
 def deploy(context: click.Context, /, **options: Any) -> None:
@@ -155,8 +165,10 @@ def delete(context: click.Context, /, **options: Any) -> None:
 
 @cli.command()
 @click.option("-n", "--name", default="", help="The function; all of them by default.")
-@click.option("-s", "--since", default="10m", show_default=True, help="How far to go back.")
-@click.option("-f", "--follow/--no-follow", default=False, help="Go on with new lines.")
+@click.option(
+    "-s", "--since", default="10m", show_default=True, help="How far to go back, or a time."
+)
+@click.option("-f", "--follow/--no-follow", default=False, help="Keep printing new lines.")
 @project_options
 @click.pass_context
 def logs(context: click.Context, /, name: str, since: str, follow: bool, **options: Any) -> None:
@@ -170,7 +182,7 @@ def logs(context: click.Context, /, name: str, since: str, follow: bool, **optio
 @click.option("--port", default=str(DEFAULT_EMULATOR_PORT), show_default=True, help="The port.")
 @click.pass_context
 def emulator(context: click.Context, /, port: str) -> None:
-    """Start an emulated AWS on this machine, for the other commands' --emulated."""
+    """Start an emulated AWS on this machine, for --emulated."""
     from chalicekit.emulator.server import run
     from chalicekit.ports import usable_port
 

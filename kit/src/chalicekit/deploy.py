@@ -132,7 +132,7 @@ def read_record(project: Project) -> list[Resource]:
         name = arn.rpartition(":")[2]
         if not f"{name}-".startswith(f"{project.name}-"):
             raise Refusal(
-                f"{path} is about {name}, a previous name of the app: "
+                f"{path} records {name}, the app's previous name: "
                 f"run `{project.command('delete')}` under that name first, or remove the file to "
                 "keep that deployment."
             )

@@ -293,7 +293,7 @@ def has_deny(policy: dict[str, Any], arn: str) -> bool:
 def as_text(value: Any) -> str:
     """Return a value of an authorizer's context as the app gets it; raises TypeError for others."""
     if not isinstance(value, str | int | float):
-        raise TypeError(f"{value!r} is no text, number or boolean")
+        raise TypeError(f"{value!r} is not a text, a number or a boolean")
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 

@@ -243,4 +243,4 @@ def main() -> None:
     try:
         serve(Project(Path(folder), *rest), host, port)
     except Refusal as refusal:
-        sys.exit(f"{str(refusal).rstrip('.')}. This waits for a change.")
+        sys.exit(f"{str(refusal).rstrip('.')}. Waiting for a change.")

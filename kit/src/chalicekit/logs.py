@@ -91,5 +91,5 @@ def milliseconds(since: str) -> int:
         return max(0, int(moment.timestamp() * 1000))
     except (ValueError, OverflowError):
         raise Refusal(
-            f"{since} is no time: write, for example, 10m, 2h, 1d or 2026-01-31T12:00."
+            f"{since} is not a time: write, for example, 10m, 2h, 1d or 2026-01-31T12:00."
         ) from None

@@ -27,7 +27,7 @@ def usable_port(text: str, option: str, host: str = "127.0.0.1") -> int:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise Refusal(
-                    f"{host} is no IPv4 address of this machine: use 127.0.0.1, or 0.0.0.0 for "
+                    f"{host} is not an IPv4 address of this machine: use 127.0.0.1, or 0.0.0.0 for "
                     "clients on other machines."
                 ) from error
             other = port + 1 if port < 65535 else 8000

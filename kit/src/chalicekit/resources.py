@@ -164,7 +164,9 @@ def read_template(path: Path) -> dict[str, Any]:
         raise Refusal(one_line(f".chalice/{path.name} cannot be read: {error}")) from error
     declared = content.get("Resources") if isinstance(content, dict) else None
     if not isinstance(content, dict) or not isinstance(declared, dict) or not declared:
-        raise Refusal(f".chalice/{path.name} has no Resources, as a CloudFormation template has.")
+        raise Refusal(
+            f".chalice/{path.name} is not a CloudFormation template: it has no Resources."
+        )
     return content
 
 

@@ -86,7 +86,9 @@ def build(project: "Project") -> Build:
     else:
         package = archive.write_zip(compiled | own, folder / "deployment.zip")
         if not archive.fits(compiled | own, package):
-            click.echo("The requirements have no bytecode: they would be too large.", err=True)
+            click.echo(
+                "The package has no bytecode of its requirements: it would be too large.", err=True
+            )
             package = archive.write_zip(shared | own, package)
     return Build(app, here, package, layer, in_layers)
 

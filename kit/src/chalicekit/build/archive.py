@@ -43,7 +43,7 @@ def check_size(files: Mapping[str, Path]) -> None:
     for name, file in files.items():
         sizes[name.partition("/")[0]] += file.stat().st_size
     largest = ", ".join(f"{name} {in_mb(size)}" for name, size in sizes.most_common(5))
-    line = f"The package has {in_mb(sizes.total())} unpacked"
+    line = f"The package is {in_mb(sizes.total())} unpacked"
     if sizes.total() > UNPACKED_LIMIT:
         raise Refusal(
             f"{line}, and Lambda takes {in_mb(UNPACKED_LIMIT)}: "
@@ -65,7 +65,7 @@ def check_upload(package: Path) -> None:
     size = package.stat().st_size
     if size > UPLOAD_LIMIT:
         raise Refusal(
-            f"The package has {in_mb(size)} zipped, and AWS takes {in_mb(UPLOAD_LIMIT)} directly: "
+            f"The package is {in_mb(size)} zipped, and AWS takes {in_mb(UPLOAD_LIMIT)} directly: "
             "remove what you can from requirements.txt and vendor/, or deploy what `package` "
             "writes with CloudFormation, which takes the zip from S3."
         )

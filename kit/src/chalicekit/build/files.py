@@ -75,8 +75,8 @@ def app_files(folder: Path, include: Collection[str] = ()) -> list[str]:
         (files if is_tracked or is_included or not tracked else untracked).append(name)
     imported = untracked_imports(folder, files, untracked)
     left_out = [name for name in untracked if name not in imported]
-    tell("Packaged because the app imports it, though git does not track it", imported)
-    tell("Left out because git does not track it", left_out)
+    tell("Packaged, though git does not track it, because the app imports it", imported)
+    tell("Left out, because git does not track it", left_out)
     return sorted([*files, *imported])
 
 

@@ -249,7 +249,7 @@ def advice(module: str, project: Path, left_out: Mapping[str, str] = {}) -> str:
     """Return how to solve that the deployment package lacks a module."""
     top = module.partition(".")[0]
     if not top:
-        return "a relative import starts in chalicelib/ and stays there"
+        return "a relative import works only inside chalicelib/"
     if top == "chalice":
         return "on Lambda, Chalice has only `chalice` and `chalice.app`"
     if top in KNOWN:

@@ -146,7 +146,7 @@ def install(project_folder: Path, cache: Path, architecture: str | None) -> Path
                         left_out = find_wheels(project_folder, wheels, architecture)
                         unpack(project_folder, wheels, made / SITE, architecture)
                     except PipError as error:
-                        start = f"{REQUIREMENTS} cannot be packaged for {purpose}"
+                        start = f"{REQUIREMENTS} cannot be installed for {purpose}"
                         raise Refusal(f"{start}. pip says: {error}") from None
                 (made / LEFT_OUT).write_text(json.dumps(left_out), encoding="utf-8")
                 made.replace(target)
@@ -312,7 +312,7 @@ def check_wheels(wheels: Path, architecture: str) -> None:
             wheel.rename(wheel.with_name("-".join([*name, "py3-none-any.whl"])))
         elif system != f"linux_{machine_of(architecture)}" or max(needed, default=0) > GLIBC:
             raise PipError(
-                f"{name[0]} {name[1]} has no wheel for Lambda, and compiles for {system}",
+                f"{name[0]} {name[1]} has no wheel for Lambda, and compiles here for {system}",
                 unbuilt={normalized(name[0]): name[1]},
             )
 
