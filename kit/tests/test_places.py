@@ -127,8 +127,10 @@ REQUESTS: list[tuple[str, dict[str, str]]] = [
     ("GET /guarded", {"Authorization": "allow"}),
     *[
         ("GET /guarded", {"X-Token": token})
-        for token in ("allow", "other", "none", "text", "unauthorized", "raise")
-        + ("no statement", "null", "nested")
+        for token in (
+            *("allow", "other", "none", "text", "unauthorized", "raise"),
+            *("no statement", "null", "nested"),
+        )
     ],
     ("GET /files/a/b%20c", {}),
     ("GET /files", {}),
