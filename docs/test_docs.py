@@ -76,12 +76,14 @@ def test_the_readme_shows_your_app_and_its_response(readme: str) -> None:
     assert f"\n\n{response.body.decode()}\n```" in text
 
 
-def test_the_readmes_have_the_same_code() -> None:
-    def code(readme: str) -> list[str]:
-        table = [cell for row in rows_of_express(readme) for cell in row]
-        return re.findall(r"^```.*?^```", re.sub("#.*", "", read(readme)), re.M | re.S) + table
+@pytest.mark.parametrize("page", ["README.md", "docs/growing.md"])
+def test_a_page_has_the_same_code_in_korean(page: str) -> None:
+    def code(text: str) -> list[str]:
+        return re.findall("^```.*?^```", re.sub(" +#.*", "", text), re.MULTILINE | re.DOTALL)
 
-    assert code("README.ko.md") == code("README.md")
+    korean = page.replace(".md", ".ko.md")
+    assert code(read(korean)) == code(read(page))
+    assert rows_of_express(korean) == rows_of_express(page)
 
 
 def rows_of_express(readme: str) -> list[list[str]]:
