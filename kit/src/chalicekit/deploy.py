@@ -106,7 +106,9 @@ def connection(project: Project) -> Iterator[Project]:
     with errors_in_one_line(project):
         project = project.connected()
     with errors_in_one_line(project):
-        quick = ClientConfig(connect_timeout=5, read_timeout=10, retries={"total_max_attempts": 1})
+        # An emulated AWS may still be starting: it accepts a connection, and responds later.
+        seconds, once = 60 if project.emulator else 10, {"total_max_attempts": 1}
+        quick = ClientConfig(connect_timeout=5, read_timeout=seconds, retries=once)
         project.session.create_client("sts", config=quick).get_caller_identity()
         yield project
 
