@@ -107,14 +107,6 @@ REFUSED = {
         {"helpers.py": "", "app.py": APP + "def view():\n    import helpers\n"},
         "app.py, line 4: helpers is not in the deployment package: move helpers into chalicelib/",
     ),
-    "a file beside app.py": (
-        {"config.yml": "", "app.py": "open('config.yml')\n" + APP},
-        "app.py, line 1: FileNotFoundError.*move config.yml into chalicelib/",
-    ),
-    "a file of this machine": (
-        {"app.py": APP + "open('cache.json', 'w')\n"},
-        "app.py, line 3: OSError: .*Read-only file system: 'cache.json'",
-    ),
 }
 
 

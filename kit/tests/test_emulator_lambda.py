@@ -13,12 +13,10 @@ from botocore.exceptions import ClientError
 from tests.emulated import (
     PYTHON,
     client,
-    deploy_echo,
     invoke,
     log_of,
     make_function,
     make_role,
-    send,
 )
 
 LARGE = 6 * 1024 * 1024
@@ -29,17 +27,6 @@ def run(aws: str, code: str, event: Any = None, **settings: Any) -> Any:
     lines = "\n".join(f"    {line}" for line in code.splitlines())
     function = make_function(aws, f"import os\ndef handler(event, context):\n{lines}", **settings)
     return invoke(aws, function, event)
-
-
-def test_a_function_has_lambda_s_environment(aws: str) -> None:
-    url = deploy_echo(aws).url
-    shown = json.loads(send("GET", url + "/event/a").body)
-    environment = shown["environment"]
-    assert shown["installed"] == ["boto3", "botocore", "awslambdaric"]
-    assert environment["AWS_EXECUTION_ENV"] == f"AWS_Lambda_{PYTHON}"
-    assert environment["AWS_ENDPOINT_URL"] == aws
-    assert environment["LAMBDA_TASK_ROOT"] == os.path.dirname(shown["file"])  # noqa: PTH120
-    assert not environment.keys() & {"PYTEST_CURRENT_TEST", "AUTH", "GATEWAY_PORT", "USER"}
 
 
 def test_a_function_has_lambda_s_context(aws: str) -> None:

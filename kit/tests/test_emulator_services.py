@@ -1,4 +1,7 @@
-"""What reaches a function in the emulated AWS besides HTTP: queues, buckets, stacks, WebSockets."""
+"""What reaches a function in the emulated AWS besides HTTP, and what a stack cannot make.
+
+Queues, buckets and tables are in test_product.py.
+"""
 
 import json
 import socket
@@ -21,20 +24,9 @@ app = Chalice(app_name="NAME")
 app.experimental_feature_flags.update(["WEBSOCKETS"])
 app.websocket_api.session = boto3.Session()
 
-@app.on_sqs_message(queue="NAME-jobs", batch_size=1)
-def work(event):
-    for record in event:
-        print("work:", record.body)
-        if record.body == "bad":
-            raise ValueError("bad")
-
 @app.on_sns_message(topic="NAME-news")
 def told(event):
     print("told:", event.message, event.subject)
-
-@app.on_cw_event({"source": ["aws.s3"], "detail": {"bucket": {"name": ["NAME"]}}})
-def arrived(event):
-    print("arrived:", event.detail["bucket"]["name"], event.detail["object"]["key"])
 
 @app.on_ws_message()
 def message(event):
@@ -45,21 +37,10 @@ def message(event):
 
 @pytest.fixture(scope="module")
 def app(aws: str, tmp_path_factory: pytest.TempPathFactory) -> TestProject:
-    """An app with a queue, a bucket and a WebSocket, which Chalice has deployed."""
+    """An app with a topic and a WebSocket, which Chalice has deployed."""
     project = TestProject(tmp_path_factory.mktemp("app") / "project", aws, APP)
     project.environment |= client_environment(aws)
-    sqs, s3 = client(aws, "sqs"), client(aws, "s3")
-    sqs.create_queue(QueueName=f"{project.name}-dead")
-    dead = f"arn:aws:sqs:{ACCOUNT}:{project.name}-dead"
-    redrive = json.dumps({"deadLetterTargetArn": dead, "maxReceiveCount": 1})
-    attributes = {"VisibilityTimeout": "1", "RedrivePolicy": redrive}
-    sqs.create_queue(QueueName=f"{project.name}-jobs", Attributes=attributes)
     client(aws, "sns").create_topic(Name=f"{project.name}-news")
-    s3.create_bucket(Bucket=project.name)
-    s3.put_bucket_notification_configuration(
-        Bucket=project.name, NotificationConfiguration={"EventBridgeConfiguration": {}}
-    )
-    project.allow({"Effect": "Allow", "Action": "sqs:*", "Resource": "*"})
     project.allow({"Effect": "Allow", "Action": "execute-api:ManageConnections", "Resource": "*"})
     done = project.start(CHALICE, "--project-dir", str(project.folder), "deploy")
     assert done.returncode == 0, done.stderr
@@ -72,20 +53,6 @@ def has_logged(project: TestProject, function: str, line: str) -> bool:
         return line in log_of(project.aws, f"{project.name}-dev-{function}")
     except client(project.aws, "logs").exceptions.ResourceNotFoundException:
         return False
-
-
-def test_a_queue_invokes_a_function_and_keeps_what_fails(app: TestProject) -> None:
-    sqs = client(app.aws, "sqs")
-    for body in ("good", "bad"):
-        sqs.send_message(QueueUrl=f"{app.aws}/000000000000/{app.name}-jobs", MessageBody=body)
-    wait_until(lambda: has_logged(app, "work", "work: good"))
-    dead = f"{app.aws}/000000000000/{app.name}-dead"
-    wait_until(lambda: sqs.receive_message(QueueUrl=dead).get("Messages"))
-
-
-def test_a_file_in_a_bucket_invokes_a_function(app: TestProject) -> None:
-    client(app.aws, "s3").put_object(Bucket=app.name, Key="photo.png", Body="content")
-    wait_until(lambda: has_logged(app, "arrived", f"arrived: {app.name} photo.png"))
 
 
 def test_a_topic_invokes_a_function(app: TestProject) -> None:

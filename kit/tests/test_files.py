@@ -23,6 +23,11 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def tracked(folder: Path) -> Path:
     """The same project, in git."""
+    return track(folder)
+
+
+def track(folder: Path) -> Path:
+    """Let git track all files of a folder; return it."""
     git(folder, "init")
     git(folder, "add", "--all")
     return folder
@@ -97,8 +102,7 @@ def test_files_that_the_settings_include_are_packaged(tracked: Path) -> None:
 @needs_git
 def test_a_tracked_hidden_file_is_packaged(folder: Path) -> None:
     (folder / "chalicelib" / ".well-known").touch()
-    git(folder, "init")
-    git(folder, "add", "--all")
+    track(folder)
     assert "chalicelib/.well-known" in app_files(folder)
 
 
@@ -117,8 +121,7 @@ def test_links_are_followed(folder: Path, tracked: bool) -> None:
     (folder / "chalicelib" / "module.py").symlink_to(shared / "common.py")
     (folder / "chalicelib" / "loop").symlink_to(folder / "chalicelib")
     if tracked:
-        git(folder, "init")
-        git(folder, "add", "--all")
+        track(folder)
     links = ["chalicelib/folder/common.py", "chalicelib/module.py"]
     assert app_files(folder) == sorted([*FILES, *links])
 
@@ -155,8 +158,7 @@ def test_submodules_are_packaged(folder: Path, capsys: pytest.CaptureFixture[str
 
 @needs_git
 def test_a_git_error_stops_packaging(folder: Path) -> None:
-    git(folder, "init")
-    git(folder, "add", "--all")
+    track(folder)
     (folder / ".git" / "index").write_bytes(b"damaged")
     with pytest.raises(Refusal, match="git cannot list"):
         app_files(folder)
@@ -166,8 +168,7 @@ def test_a_git_error_stops_packaging(folder: Path) -> None:
 def test_the_variables_of_a_git_hook_are_ignored(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    git(folder, "init")
-    git(folder, "add", "--all")
+    track(folder)
     monkeypatch.setenv("GIT_DIR", str(folder.parent / "nowhere"))
     monkeypatch.setenv("GIT_INDEX_FILE", str(folder.parent / "nowhere"))
     (folder / "chalicelib" / "forgotten.py").touch()
