@@ -1,6 +1,7 @@
 """What AWS has of a stage is found without a record, and after a deploy that was interrupted."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ from botocore.awsrequest import AWSResponse
 
 from chalicekit.deploy import delete, deploy, url
 from chalicekit.errors import Refusal
-from chalicekit.inventory import Inventory, resource
+from chalicekit.inventory import Inventory, Names, resource
 from tests.emulated import client, make_function, make_role, zipped
 from tests.project import TestProject
 
@@ -348,3 +349,12 @@ def topic_reader(event):
     topics = client(project.aws, "sns").list_subscriptions()["Subscriptions"]
     ours = [topic["TopicArn"] for topic in topics if project.name in topic["Endpoint"]]
     assert ours == [f"arn:aws:sns:us-east-1:000000000000:{project.name}-new"]
+
+
+def test_the_names_in_a_source_are_those_of_functions_and_apis(tmp_path: Path) -> None:
+    (tmp_path / "app.py").write_bytes(
+        b"app = Own('shop')  # \xff\n@app.route('/')\ndef index(): ...\n"
+        b"@app.schedule(Rate(1, unit=Rate.HOURS))\ndef tick(event): ...\n"
+    )
+    expected = Names(apis=frozenset({"shop"}), functions=frozenset({"api_handler", "tick"}))
+    assert Names.of_source(tmp_path) == expected
