@@ -110,9 +110,11 @@ def test_settings_without_stages_are_those_of_dev(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("variables", "problem"),
     [
-        ({"AWS_REGION": "eu-west-1"}, "Lambda sets AWS_REGION itself"),
-        ({"AWS_DEFAULT_REGION": "eu-west-1"}, "Lambda sets AWS_DEFAULT_REGION itself"),
         ({"_HANDLER": "app.app"}, "Lambda sets _HANDLER itself"),
+        (
+            {"AWS_REGION": "eu-west-1", "AWS_DEFAULT_REGION": "eu-west-1"},
+            "Lambda sets AWS_DEFAULT_REGION, AWS_REGION itself, choose other names.",
+        ),
         ({"MY-NAME": ""}, "Lambda does not take the name 'MY-NAME'"),
         ({"1ST": ""}, "Lambda does not take the name '1ST'"),
         ({"N": ""}, "Lambda does not take the name 'N'"),

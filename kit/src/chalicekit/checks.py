@@ -140,10 +140,10 @@ def wrong_variables(functions: dict[str, Config]) -> Iterator[str]:
     for function in functions.values():
         variables = function.environment_variables
         where = f"{FILE}: environment_variables of {full_name(function)}"
+        if reserved := sorted(RESERVED_VARIABLES & variables.keys()):
+            yield f"{where}: Lambda sets {', '.join(reserved)} itself, choose other names."
         for variable in variables:
-            if variable in RESERVED_VARIABLES:
-                yield f"{where}: Lambda sets {variable} itself, choose another name."
-            elif not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]+", variable):
+            if variable not in reserved and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]+", variable):
                 yield (
                     f"{where}: Lambda does not take the name {variable!r}: start with a letter, "
                     "then add at least one letter, digit or underscore."
