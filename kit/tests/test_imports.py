@@ -191,6 +191,7 @@ def test_all_that_requirements_lack_is_in_one_line(tmp_path: Path) -> None:
         ("nowhere.at.all", "add the package of nowhere to requirements.txt"),
         ("typed_ast", "change typed-ast in requirements.txt, which cannot be built (no compiler)"),
         ("attr", "change python-attr in requirements.txt"),
+        ("mailer", "change mailer3 in requirements.txt"),
         ("cgi", "no longer has it, add standard-cgi to requirements.txt"),
         ("imp", "no longer has it, use importlib"),
         ("nis", "no longer has it, nothing replaces it"),
@@ -203,5 +204,5 @@ def test_the_advice_fits_the_project(tmp_path: Path, module: str, says: str) -> 
     for file in ("helpers.py", "templates/a"):
         (tmp_path / file).parent.mkdir(exist_ok=True)
         (tmp_path / file).touch()
-    left_out = dict.fromkeys(["typed-ast", "python-attr"], "no compiler")
+    left_out = dict.fromkeys(["typed-ast", "python-attr", "mailer3"], "no compiler")
     assert says in advice(module, tmp_path, left_out)

@@ -13,7 +13,7 @@ from importlib.metadata import packages_distributions
 from importlib.util import resolve_name
 from pathlib import Path
 
-from chalicekit.build.requirements import likely_names
+from chalicekit.build.requirements import likely_names, normalized
 from chalicekit.errors import Refusal
 from chalicekit.runtime.environment import LAMBDA_HAS
 
@@ -232,7 +232,13 @@ def is_to_be_listed(module: str, project: Path, left_out: Mapping[str, str]) -> 
     """Tell whether a module is missing because no line of requirements.txt brings it."""
     top = module.partition(".")[0]
     is_known = top in ("", *KNOWN, *REMOVED) or is_beside_app(top, project)
-    return not is_known and not left_out.keys() & {*likely_names(top)}
+    return not is_known and not left_out_for(top, left_out)
+
+
+def left_out_for(top: str, left_out: Collection[str]) -> list[str]:
+    """Return those of the requirements that may have a module."""
+    likely = {*likely_names(top)}
+    return [name for name in left_out if name in likely or normalized(top) in name]
 
 
 def add(modules: Collection[str]) -> str:
@@ -256,7 +262,7 @@ def advice(module: str, project: Path, left_out: Mapping[str, str] = {}) -> str:
         return "there is no such module"
     if is_beside_app(top, project):
         return f"move {top} into chalicelib/, because modules next to app.py are not packaged"
-    for name in left_out.keys() & {*likely_names(top)}:
+    for name in left_out_for(top, left_out):
         return f"change {name} in requirements.txt, which cannot be built ({left_out[name]})"
     if top in REMOVED:
         version = f"{sys.version_info.major}.{sys.version_info.minor}"

@@ -245,15 +245,17 @@ def find_wheels(folder: Path, wheels: Path, architecture: str | None) -> dict[st
         except PipError as error:
             words = re.findall(r"[\w.-]+", re.sub(r"\(from.*", "", str(error)))
             versions = {name: names[name] for name in map(normalized, words) if name in names}
-            taken = "is taken from vendor/"
+            unbuilt = {name: v for name, v in error.unbuilt.items() if name not in left_out}
             is_with_chalice = re.search(r"^(Coll|Proc).*\bchalice\b", error.output, re.M)
-            if not versions and is_with_chalice and not any(stubs.glob("chalice-*")):
-                versions, taken = {"chalice": ""}, "comes without what it requires"
             if versions:
-                click.echo(f"{', '.join(sorted(versions))} {taken}. pip says: {error}", err=True)
-            elif unbuilt := {n: v for n, v in error.unbuilt.items() if n not in left_out}:
+                taken = f"{', '.join(sorted(versions))} is taken from vendor/"
+                click.echo(f"{taken}. pip says: {error}", err=True)
+            elif unbuilt:
                 failed_build, versions = error, unbuilt
                 left_out |= dict.fromkeys(unbuilt, str(error))
+            elif is_with_chalice and not any(stubs.glob("chalice-*")):
+                versions = {"chalice": ""}
+                click.echo(f"chalice comes without what it requires. pip says: {error}", err=True)
             else:
                 raise failed_build or error from None
             for name, known in versions.items():
@@ -290,10 +292,10 @@ def attempt_wheels(folder: Path, wheels: Path, architecture: str | None, constra
             return
         except PipError as error:
             failures.append(error)
-    *others, last = failures[bool(architecture) :]  # those that build sources
-    is_unbuilt = {name: all(name in other.unbuilt for other in others) for name in last.unbuilt}
-    last.unbuilt = {name: version for name, version in last.unbuilt.items() if is_unbuilt[name]}
-    raise last
+    first, *others = failures[bool(architecture) :]  # those that build sources
+    for other in others:
+        first.unbuilt = {name: v for name, v in first.unbuilt.items() if name in other.unbuilt}
+    raise first
 
 
 def check_wheels(wheels: Path, architecture: str) -> None:
