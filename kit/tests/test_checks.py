@@ -60,7 +60,12 @@ def app_with(code: str) -> Chalice:
         ({"environment_variables": {"N": 3}}, "environment_variables.N must be a string, not 3"),
         ({"environment_variables": ["NN"]}, "environment_variables must be an object of strings"),
         ({"tags": {"team": 3}}, "tags.team must be a string, not 3"),
-        ({"layers": "arn"}, 'layers must be a list of strings, not "arn"'),
+        ({"environment_variables": {"NN": None}}, "environment_variables.NN must be a string, not"),
+        ({"layers": "arn"}, 'layers must be a list of at most 5 ARNs, not "arn"'),
+        ({"layers": ["mine"]}, 'layers must be a list of at most 5 ARNs, not ["mine"]'),
+        ({"layers": ["arn:1"] * 6}, "layers must be a list of at most 5 ARNs"),
+        ({"api_gateway_custom_domain": {"domain_name": "a.b"}}, "with domain_name and certificat"),
+        ({"lambda_functions": {"f": []}}, 'lambda_functions must be an object of objects, not {"f'),
         ({"api_gateway_stage": "a.b"}, "api_gateway_stage must be letters, digits, - and _"),
         ({"log_retention_in_days": 10}, "log_retention_in_days must be one of [1, 3, 5, 7"),
         ({"lambda_architecture": "arm"}, "lambda_architecture must be x86_64 or arm64"),
@@ -80,6 +85,22 @@ def test_a_setting_that_cannot_be_is_refused(
         Refusal, match=rf"^\.chalice/config\.json: stages\.dev\..*{re.escape(problem)}"
     ):
         before_build(configure(tmp_path, stage))
+
+
+def test_a_stage_that_is_no_object_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"^\.chalice/config\.json: stages\.dev must be an object\.$"):
+        _ = configure(tmp_path, []).config  # type: ignore[arg-type]
+
+
+def test_settings_that_chalice_refuses_are_refused_in_one_line(tmp_path: Path) -> None:
+    project = configure(tmp_path, {"subnet_ids": ["subnet-1"]})
+    with pytest.raises(Refusal, match=r"^Invalid VPC params for function 'api_handler'"):
+        before_deploy(project, app_with("app.route('/')(lambda: 1)"))
+
+
+def test_a_missing_policy_of_the_api_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(Refusal, match=r"^\.chalice/api\.json cannot be read: No such file"):
+        before_build(configure(tmp_path, {"api_gateway_policy_file": "api.json"}))
 
 
 def test_every_wrong_setting_has_its_line(tmp_path: Path) -> None:

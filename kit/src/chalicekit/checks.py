@@ -24,6 +24,7 @@ from chalice.app import (
     SQSEventConfig,
 )
 from chalice.config import Config
+from chalice.deploy.appgraph import ApplicationGraphBuilder, ChaliceBuildError
 from chalice.deploy.validate import validate_configuration
 
 from chalicekit import resources
@@ -55,6 +56,8 @@ def before_build(project: Project) -> None:
     refuse(wrong_settings(config))
     functions = configured_functions(config)
     refuse(chain(wrong_variables(functions), missing_policies(project, functions)))
+    if config.api_gateway_policy_file:
+        read_json(project.folder / ".chalice" / config.api_gateway_policy_file, project.folder)
 
 
 def before_deploy(project: Project, app: Chalice) -> None:
@@ -75,11 +78,11 @@ def before_deploy(project: Project, app: Chalice) -> None:
     warn_about_logs(project, functions)
     warn_about_tables(project, functions)
     settings = {**config._user_provided_params, "chalice_app": app}
+    complete = Config(project.stage, API, settings, config.config_from_disk, config._default_params)
     try:
-        validate_configuration(
-            Config(project.stage, API, settings, config.config_from_disk, config._default_params)
-        )
-    except ValueError as error:
+        validate_configuration(complete)
+        ApplicationGraphBuilder().build(complete, project.stage)
+    except (ChaliceBuildError, ValueError) as error:
         raise Refusal(" ".join(str(error).split())) from error
 
 

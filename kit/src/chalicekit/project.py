@@ -74,6 +74,8 @@ class Project:
             known = " or ".join(stages) or 'add it to "stages" there'
             advice = f"choose {known}" if stages else known
             raise Refusal(f"Stage {self.stage} is not in .chalice/config.json: {advice}.")
+        if not isinstance(stages, dict) or not isinstance(stages[self.stage], dict):
+            raise Refusal(f".chalice/config.json: stages.{self.stage} must be an object.")
         defaults = {"project_dir": str(self.folder), **DEFAULTS}
         return Config(
             self.stage,

@@ -45,6 +45,23 @@ TEXTS = Kind(
     lambda value: isinstance(value, list) and all(isinstance(item, str) for item in value),
 )
 NAMED_TEXTS = Kind("an object of strings", OBJECT.fits)  # each value is checked, too
+OBJECTS = Kind(
+    "an object of objects",
+    lambda value: isinstance(value, dict) and all(map(OBJECT.fits, value.values())),
+)
+DOMAIN = Kind(
+    "an object with domain_name and certificate_arn",
+    lambda value: (
+        isinstance(value, dict)
+        and (not value or {"domain_name", "certificate_arn"} <= value.keys())
+    ),
+)
+LAYERS = Kind(
+    "a list of at most 5 ARNs",
+    lambda value: (
+        TEXTS.fits(value) and len(value) <= 5 and all(item.startswith("arn:") for item in value)
+    ),
+)
 LOG_DAYS = [1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192]
 LOG_DAYS += [2557, 2922, 3288, 3653]
 # Chalice's settings, and what AWS takes for them. Those of a function can also be a stage's, and
@@ -57,7 +74,7 @@ FUNCTION_SETTINGS = {
     "iam_role_arn": TEXT,
     "lambda_memory_size": number(128, 10240),
     "lambda_timeout": number(1, 900),
-    "layers": TEXTS,
+    "layers": LAYERS,
     "log_retention_in_days": Kind(f"one of {LOG_DAYS}", lambda value: value in LOG_DAYS),
     "manage_iam_role": BOOLEAN,
     "reserved_concurrency": number(),
@@ -67,7 +84,7 @@ FUNCTION_SETTINGS = {
     "xray": BOOLEAN,
 }
 STAGE_SETTINGS = FUNCTION_SETTINGS | {
-    "api_gateway_custom_domain": OBJECT,
+    "api_gateway_custom_domain": DOMAIN,
     "api_gateway_endpoint_type": text("EDGE|REGIONAL|PRIVATE", "EDGE, REGIONAL or PRIVATE"),
     "api_gateway_endpoint_vpce": ANY,  # a string or a list of them
     "api_gateway_policy_file": TEXT,
@@ -75,11 +92,11 @@ STAGE_SETTINGS = FUNCTION_SETTINGS | {
     "automatic_layer": BOOLEAN,
     "chalicekit": OBJECT,
     "lambda_architecture": text("x86_64|arm64", "x86_64 or arm64"),
-    "lambda_functions": OBJECT,
+    "lambda_functions": OBJECTS,
     "minimum_compression_size": number(0, 10485760),
-    "websocket_api_custom_domain": OBJECT,
+    "websocket_api_custom_domain": DOMAIN,
 }
-SETTINGS = STAGE_SETTINGS | {"app_name": TEXT, "profile": TEXT, "stages": OBJECT, "version": ANY}
+SETTINGS = STAGE_SETTINGS | {"app_name": TEXT, "profile": TEXT, "stages": OBJECTS, "version": ANY}
 KIT_SETTINGS = {"include": TEXTS, "layer_modules": TEXTS}
 
 
@@ -143,13 +160,18 @@ def wrong_values(values: Mapping[str, Any], start: str, known: Mapping[str, Kind
     """Yield what is wrong with settings that have one place; say what has no effect there."""
     for key, value in values.items():
         if known.get(key) is NAMED_TEXTS and isinstance(value, dict):
-            yield from wrong_values(value, f"{start}{key}.", dict.fromkeys(value, TEXT))
+            for name, item in value.items():
+                yield from wrong_value(f"{start}{key}.{name}", item, TEXT)
         elif key in known:
-            if value is not None and not known[key].fits(value):
-                given = json.dumps(value)[:80]
-                yield f"{FILE}: {start}{key} must be {known[key].words}, not {given}."
+            yield from wrong_value(f"{start}{key}", value, known[key]) if value is not None else ()
         elif key[:1] not in "_$#/":  # which people use for comments
             yield from unknown(f"{start}{key}", key, known)
+
+
+def wrong_value(where: str, value: Any, kind: Kind) -> Iterator[str]:
+    """Yield what is wrong with one value."""
+    if not kind.fits(value):
+        yield f"{FILE}: {where} must be {kind.words}, not {json.dumps(value)[:80]}."
 
 
 def unknown(where: str, key: str, known: Iterable[str]) -> Iterator[str]:
