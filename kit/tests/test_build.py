@@ -1,6 +1,7 @@
 """Projects of the kinds that people have: each is packaged, or refused for a reason of its own."""
 
 import json
+import sys
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -163,6 +164,22 @@ def test_a_generated_module_that_git_ignores_is_packaged(tmp_path: Path) -> None
     generated = {"chalicelib/env/dev.py": "", "chalicelib/env/dev.json": ""}
     files = generated | {"app.py": "from chalicelib.env import dev\n" + APP + ROUTE}
     assert packaged(written.folder, files) == RUNTIME | generated.keys()
+
+
+def test_the_app_has_its_own_versions_but_the_sdk_of_this_environment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "pydantic", raising=False)
+    monkeypatch.delitem(sys.modules, "boto3", raising=False)
+    make_wheel(tmp_path / "wheels", "pydantic", {"pydantic.py": "VERSION = 'own'"})
+    make_wheel(tmp_path / "wheels", "boto3", {"boto3.py": "VERSION = 'own'"})
+    files = {"app.py": "import boto3, pydantic\n" + APP + ROUTE}
+    files["requirements.txt"] = "--no-index\n--find-links wheels\nboto3\npydantic\n"
+    written = project(tmp_path, files)
+    with app_of(build(written), written):
+        assert sys.modules["app"].pydantic.VERSION == "own"
+        assert "client" in dir(sys.modules["app"].boto3)
+    monkeypatch.delitem(sys.modules, "pydantic")
 
 
 def test_vendor_wins_over_requirements_and_the_app_over_both(tmp_path: Path) -> None:

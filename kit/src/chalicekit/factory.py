@@ -72,9 +72,9 @@ def app_of(built: Build, project: Project) -> Iterator[Chalice]:
     Lambda always has. For an emulated AWS, calls of AWS during the import go there. The current
     folder is the app's, as on Lambda.
     """
-    environment, path, writes = dict(os.environ), list(sys.path), sys.dont_write_bytecode
+    environment, folder = dict(os.environ), Path.cwd()
+    path, finders, writes = list(sys.path), list(sys.meta_path), sys.dont_write_bytecode
     sys.dont_write_bytecode = True
-    folder = Path.cwd()
     region = project.session.get_config_variable("region") or "us-east-1"
     try:
         try:
@@ -89,7 +89,7 @@ def app_of(built: Build, project: Project) -> Iterator[Chalice]:
             os.environ.update(environment)
         yield app
     finally:
-        sys.path[:] = path
+        sys.path[:], sys.meta_path[:] = path, finders
         sys.dont_write_bytecode = writes
 
 

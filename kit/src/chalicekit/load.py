@@ -4,26 +4,46 @@ import os
 import sys
 import traceback
 from collections.abc import Collection
+from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
+from typing import Any
 
 from chalice import Chalice
 from chalice.deploy.validate import validate_feature_flags
 
 from chalicekit.build.boot_child import Layers
 from chalicekit.errors import Refusal
+from chalicekit.runtime.environment import LAMBDA_HAS
+
+# What this process shares with the app: one of them cannot have another version than the others.
+SHARED = LAMBDA_HAS | {"chalice", "requests"} | sys.stdlib_module_names
+
+
+class Shared:
+    """Finds the modules that this process shares with the app in this environment only."""
+
+    def __init__(self, path: list[str]) -> None:
+        self.path = path
+
+    def find_spec(self, name: str, path: Any = None, target: Any = None) -> ModuleSpec | None:
+        """Find a module at the top."""
+        is_shared = path is None and name in SHARED
+        return PathFinder.find_spec(name, self.path) if is_shared else None
 
 
 def load_app(folder: Path, packages: Path, in_layers: Collection[str] = ()) -> Chalice:
     """Import the app in `folder`, and return it.
 
-    `packages` has the app's requirements. They and `vendor/` come after the kit's own packages, so
-    that the app's versions never replace them. Something stands in for the modules `in_layers` that
-    are not installed here. Raises Refusal if the app cannot be imported.
+    `packages` has the app's requirements. They and `vendor/` come before what else is installed in
+    this environment, as Lambda has them, but never in place of Chalice and the SDK. Something
+    stands in for the modules `in_layers` that are not installed here. Raises Refusal if the app
+    cannot be imported.
     """
     os.environ["AWS_CHALICE_CLI_MODE"] = "true"  # as `chalice` does, for apps that ask
     for name in [name for name in sys.modules if name.partition(".")[0] in ("app", "chalicelib")]:
         del sys.modules[name]  # of another project
-    sys.path[:] = [str(folder), *sys.path, str(packages), str(folder / "vendor")]
+    sys.meta_path.insert(0, Shared(list(sys.path)))
+    sys.path[:] = [str(folder), str(folder / "vendor"), str(packages), *sys.path]
     layers = Layers(list(in_layers), [], str(folder))
     sys.meta_path.append(layers)
     try:
