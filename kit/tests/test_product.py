@@ -110,25 +110,6 @@ def test_a_missing_permission_is_seen_in_the_log(product: Product) -> None:
     assert "AccessDenied" in log
 
 
-def test_a_message_that_fails_is_kept(product: Product) -> None:
-    product.deploy()
-    sqs = client(product.aws, "sqs")
-    queue, failed = (
-        sqs.get_queue_url(QueueName=f"{product.name}-dev-visits{end}")["QueueUrl"]
-        for end in ("", "-failed")
-    )
-    sqs.set_queue_attributes(QueueUrl=queue, Attributes={"VisibilityTimeout": "0"})
-    sqs.send_message(QueueUrl=queue, MessageBody="unknown")
-    messages: list[dict[str, Any]] = []
-
-    def arrived() -> bool:
-        messages.extend(sqs.receive_message(QueueUrl=failed).get("Messages", []))
-        return bool(messages)
-
-    wait_until(arrived, seconds=120)
-    assert messages[0]["Body"] == "unknown"
-
-
 def test_the_stack_of_prod_has_everything(product: Product) -> None:
     product.give_token("prod")
     resources.ensure(product.project("prod"))
