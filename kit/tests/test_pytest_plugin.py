@@ -1,10 +1,13 @@
 """The pytest plugin in a project of its own."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from tests.project import CHALICE
 
 TESTS = """
 import warnings
@@ -39,10 +42,23 @@ def test_own_warnings_still_fail():
 """
 
 
+def run_pytest(folder: Path, *options: str) -> str:
+    """Return what pytest prints for the tests in a folder."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", *options]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120).stdout
+
+
+def test_the_example_in_the_readme_passes_in_a_new_project(tmp_path: Path) -> None:
+    subprocess.run([CHALICE, "new-project", "hello"], cwd=tmp_path, check=True)
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall("```python\n(import requests\n.*?)```", readme, re.DOTALL)
+    (tmp_path / "hello" / "test_app.py").write_text(example)
+    assert "3 passed" in run_pytest(tmp_path / "hello")
+
+
 @pytest.mark.parametrize("options", [["-W", "error"], ["-o", "filterwarnings=error"]])
 def test_chalice_s_own_warnings_fail_no_test(tmp_path: Path, options: list[str]) -> None:
     (tmp_path / "test_app.py").write_text(TESTS)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:randomly", *options, str(tmp_path)]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert "4 passed" in done.stdout, done.stdout
-    assert "warning" not in done.stdout
+    printed = run_pytest(tmp_path, *options)
+    assert "4 passed" in printed, printed
+    assert "warning" not in printed
