@@ -271,6 +271,8 @@ def test_two_names_for_one_part_of_a_path_are_refused(project: Project) -> None:
         (["/{id}", "/{rest+}"], False),
         (["/a/{x}/{y}", "/a/{x}/b/{z}", "/a/{x}/{z}"], False),
         (["/files/{name}.json"], False),
+        (["/files/{path+}/info"], False),
+        (["files"], False),
         (["/a b"], False),
     ],
 )
@@ -309,6 +311,50 @@ def test_schedules_are_those_that_eventbridge_takes(
     else:
         with pytest.raises(Refusal, match=r"app\.py, line 1: EventBridge does not take"):
             before_deploy(project, app)
+
+
+ARN = "arn:aws:dynamodb:us-east-1:123456789012:table/a"
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        ("on_sqs_message(queue='a', batch_size=11)", "batch_size from 1 to 10, and up to 10000 "),
+        ("on_sqs_message(queue='a.fifo', batch_size=11)", "takes a batch_size from 1 to 10."),
+        ("on_sqs_message(queue='a', batch_size=0)", "takes a batch_size from 1 to 10, and "),
+        ("on_kinesis_record(stream='a', batch_size=10001)", "a batch_size from 1 to 10000."),
+        (f"on_dynamodb_record(stream_arn='{ARN}')", f"'{ARN}' is not the ARN of a table's stream."),
+        ("authorizer(ttl_seconds=3601)", "API Gateway takes a ttl_seconds from 0 to 3600."),
+        ("route('/', methods=['GET', 'ANY'])", "API Gateway has no method ANY (/)."),
+    ],
+)
+def test_what_aws_does_not_take_of_a_decorator_is_refused(
+    tmp_path: Path, source: str, problem: str
+) -> None:
+    app = app_with(f"@app.{source}\ndef work(*event): ...")
+    with pytest.raises(Refusal, match=rf"app\.py, line 1: .*{re.escape(problem)}"):
+        before_deploy(configure(tmp_path, {}), app)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "on_sqs_message(queue='a', batch_size=100, maximum_batching_window_in_seconds=1)",
+        "on_kinesis_record(stream='a', batch_size=10000)",
+        f"on_dynamodb_record(stream_arn='{ARN}/stream/1')",
+        "authorizer(ttl_seconds=0)",
+    ],
+)
+def test_what_aws_takes_of_a_decorator_is_accepted(tmp_path: Path, source: str) -> None:
+    before_deploy(configure(tmp_path, {}), app_with(f"@app.{source}\ndef work(event): ..."))
+
+
+def test_a_function_name_that_lambda_does_not_take_is_named(tmp_path: Path) -> None:
+    app = app_with("@app.lambda_function(name='my work')\ndef work(event, context): ...")
+    with pytest.raises(
+        Refusal, match=r"^app\.py: Lambda does not take the function name 'my work'"
+    ):
+        before_deploy(configure(tmp_path, {}), app)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from chalicekit.cli import cli
+from chalicekit.errors import Refusal
+from chalicekit.load import load_app
 from tests.project import TestProject
 
 
@@ -94,3 +96,13 @@ def test_every_command_has_help() -> None:
     assert set(cli.commands) == {*COMMANDS, "emulator", "install"}
     for command in cli.commands.values():
         assert command.help
+
+
+def test_an_app_that_is_none_of_chalice_s_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")  # the import sets it, too
+    (tmp_path / "app.py").write_text("app = 5")
+    with pytest.raises(Refusal, match=r"`app` in app\.py is not a Chalice app"):
+        load_app(tmp_path, tmp_path)

@@ -17,6 +17,7 @@ from typing import Any
 import click
 from chalice import Chalice
 from chalice.app import (
+    BuiltinAuthConfig,
     DynamoDBEventConfig,
     KinesisEventConfig,
     S3EventConfig,
@@ -47,6 +48,8 @@ SCHEDULE = re.compile(
     r"rate\((1 (minute|hour|day)|(?!1 )[1-9]\d* (minutes|hours|days))\)"
     r"|cron\(\S+ \S+ (\S+ \S+ \?|\? \S+ \S+) \S+\)"
 )
+STREAM_ARN = re.compile("arn:[^:]*:dynamodb:[^:]*:[^:]*:table/.+/stream/.+")
+METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 PATH_PART = re.compile(r"\{[\w.:-]+\+?\}|[\w.:~-]+", re.ASCII)  # as API Gateway says it
 
 
@@ -71,7 +74,7 @@ def before_deploy(project: Project, app: Chalice) -> None:
             missing_policies(project, functions),
             wrong_names(functions),
             wrong_paths(project, app),
-            wrong_schedules(project, app),
+            wrong_sources(project, app),
         )
     )
     refuse(unreadable_sources(project, app, functions))
@@ -263,9 +266,11 @@ def wrong_names(functions: dict[str, Config]) -> Iterator[str]:
             names.append(f"{function.app_name}-{function.chalice_stage}-{name}")
         longest = max(names, key=len)
         if not re.fullmatch("[A-Za-z0-9_-]*", longest):
+            is_app_name = re.fullmatch("[A-Za-z0-9_-]*", name)
+            what = f"app_name {function.app_name!r}" if is_app_name else f"function name {name!r}"
             yield (
-                f"{FILE}: Lambda does not take the app_name {function.app_name!r}: use letters, "
-                "digits, hyphens and underscores."
+                f"{FILE if is_app_name else 'app.py'}: Lambda does not take the {what}: use "
+                "letters, digits, hyphens and underscores."
             )
         elif len(longest) > NAME_LIMIT:
             yield (
@@ -280,6 +285,12 @@ def wrong_paths(project: Project, app: Chalice) -> Iterator[str]:
     for path, methods in app.routes.items():
         start = place(project, next(iter(methods.values())).view_function)
         above = ""
+        if wrong := methods.keys() - METHODS:
+            yield f"{start}: API Gateway has no method {', '.join(sorted(wrong))} ({path})."
+        if not path.startswith("/"):
+            yield f"{start}: API Gateway takes only paths that start with a slash: write /{path}."
+        if re.search(r"\+}.", path):
+            yield f"{start}: API Gateway takes a part with + only at the end of a path ({path})."
         for part in path.strip("/").split("/") if path != "/" else ():
             if not PATH_PART.fullmatch(part):
                 yield f"{start}: API Gateway does not take {part!r} as a part of a path ({path})."
@@ -293,14 +304,35 @@ def wrong_paths(project: Project, app: Chalice) -> Iterator[str]:
             above += f"/{part}"
 
 
-def wrong_schedules(project: Project, app: Chalice) -> Iterator[str]:
-    """Yield which schedules EventBridge does not take."""
-    for event in app.event_sources:
-        if isinstance(event, ScheduledEventConfig):
-            expression = event.schedule_expression
-            text = expression if isinstance(expression, str) else expression.to_string()
-            if not SCHEDULE.fullmatch(text):
-                yield (
-                    f"{place(project, app.handler_map[event.name])}: EventBridge does not take "
-                    f"{text!r}: write for example rate(5 minutes) or cron(0 12 * * ? *)."
-                )
+def wrong_sources(project: Project, app: Chalice) -> Iterator[str]:
+    """Yield which event sources, and which authorizers, AWS does not take."""
+    handlers: list[Any] = [*app.event_sources, *app.builtin_auth_handlers]
+    for handler in handlers:
+        if refusal := refusal_of(handler):
+            yield f"{place(project, app.handler_map.get(handler.name))}: {refusal}"
+
+
+def refusal_of(handler: Any) -> str:
+    """Return why AWS does not take an event source or an authorizer, or "".
+
+    docs.aws.amazon.com/lambda/latest/api/API_CreateEventSourceMapping.html
+    """
+    if isinstance(handler, ScheduledEventConfig):
+        expression = handler.schedule_expression
+        text = expression if isinstance(expression, str) else expression.to_string()
+        if not SCHEDULE.fullmatch(text):
+            example = "write for example rate(5 minutes) or cron(0 12 * * ? *)."
+            return f"EventBridge does not take {text!r}: {example}"
+    if isinstance(handler, DynamoDBEventConfig) and not STREAM_ARN.fullmatch(handler.stream_arn):
+        return f"{handler.stream_arn!r} is not the ARN of a table's stream."
+    if isinstance(handler, BuiltinAuthConfig) and not 0 <= (handler.ttl_seconds or 0) <= 3600:
+        return "API Gateway takes a ttl_seconds from 0 to 3600."
+    size, limit, more = getattr(handler, "batch_size", 1), 10000, ""
+    if isinstance(handler, SQSEventConfig):
+        if (handler.queue or handler.queue_arn or "").endswith(".fifo"):
+            limit = 10
+        elif not handler.maximum_batching_window_in_seconds:
+            limit, more = 10, ", and up to 10000 with a maximum_batching_window_in_seconds"
+    if not 1 <= size <= limit:
+        return f"Lambda takes a batch_size from 1 to {limit}{more}."
+    return ""

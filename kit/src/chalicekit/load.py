@@ -48,7 +48,8 @@ def load_app(folder: Path, packages: Path, in_layers: Collection[str] = ()) -> C
     sys.meta_path.append(layers)
     try:
         app = __import__("app").app
-        validate_feature_flags(app)
+        if isinstance(app, Chalice):
+            validate_feature_flags(app)
     except (Exception, SystemExit) as error:
         place = "".join(f"{place}: " for place in places(error, folder))
         reason = " ".join(f"{type(error).__name__}: {error}".split())
