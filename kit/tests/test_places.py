@@ -138,6 +138,7 @@ REQUESTS: list[tuple[str, dict[str, str]]] = [
     ("GET /items/a/", {}),
     ("GET /event?a=1&a=2+3&b=", {}),
     ("GET /event/", {}),
+    ("GET //event", {}),
     ("PUT /event", {"Content-Type": "text/plain"}),
     ("PUT /event", {"Content-Type": "image/png"}),
     ("POST /event", {"X-HTTP-Method-Override": "PUT", "Content-Type": "text/plain"}),

@@ -76,7 +76,6 @@ async def control_plane(
             resources = apigateway._resources[api_id]
             root = next(resource for resource in resources.values() if resource["path"] == "/")
             apigateway._resources[api_id] = {root["id"]: root | {"resourceMethods": {}}}
-            apigateway._authorizers_v1[api_id] = {}
             import_definition(api_id, json.loads(body))
         case "PATCH", ["restapis", api_id] if api_id in apigateway._rest_apis:
             await handle_request(method, path, headers, body, query)
