@@ -9,7 +9,6 @@ What remains different is in the kit's README, "What runs on this machine".
 
 import json
 import re
-import secrets
 import sys
 import time
 from base64 import b64decode, b64encode, urlsafe_b64decode
@@ -19,7 +18,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socketserver import TCPServer
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs
-from uuid import UUID, uuid4
 
 from awslambdaric.lambda_runtime_marshaller import to_json
 from chalice import Chalice
@@ -29,7 +27,15 @@ from chalice.constants import DEFAULT_APIGATEWAY_STAGE_NAME
 from chalice.local import LocalChalice, LocalGateway
 
 from chalicekit.iam import allows, applies, as_list
-from chalicekit.proxy import NOT_FORWARDED, Response, error_response, event_body, response_to
+from chalicekit.proxy import (
+    NOT_FORWARDED,
+    Response,
+    added_headers,
+    error_response,
+    event_body,
+    request_context,
+    response_to,
+)
 from chalicekit.runtime.events import proxy_event
 
 if TYPE_CHECKING:
@@ -70,27 +76,16 @@ class Request:
         self.path = re.sub("^/+", "/", self.full_path)
         self.body = body.encode() if isinstance(body, str) else body or b""
         self.client = client
-        try:  # a client may choose it
-            self.id = str(UUID(self.header.get("x-amzn-requestid", "")))
-        except ValueError:
-            self.id = str(uuid4())
-        self.extended_id = b64encode(secrets.token_bytes(11)).decode()
+        self.host = self.header.get("host", "localhost")
+        self.context = request_context(self.host, self.header.get("x-amzn-requestid", ""))
 
     def event(self, route: str, stage: str) -> Event:
         """Return the event without its body and its path parameters.
 
         docs.aws.amazon.com, "Input format of a Lambda function for proxy integration".
         """
-        host = self.header.get("host", "localhost")
-        name, _, port = host.partition(":")
         clients = [self.header.get("x-forwarded-for"), self.client]
-        added = {
-            "Host": host,
-            "X-Amzn-Trace-Id": f"Root=1-{secrets.token_hex(4)}-{secrets.token_hex(12)}",
-            "X-Forwarded-For": ", ".join(filter(None, clients)),
-            "X-Forwarded-Port": port or "80",
-            "X-Forwarded-Proto": "http",
-        }
+        added = added_headers(self.host, ", ".join(filter(None, clients)))
         left_out = NOT_FORWARDED | {name.lower() for name in added}
         kept = {
             name: values for name, values in self.headers.items() if name.lower() not in left_out
@@ -108,13 +103,10 @@ class Request:
         )
         now = time.time()
         event["requestContext"] |= {
-            "domainName": name,
-            "domainPrefix": name.partition(".")[0],
-            "extendedRequestId": self.extended_id,
+            **self.context,
             "identity": event["requestContext"]["identity"]
             | {"sourceIp": self.client, "userAgent": self.header.get("user-agent")},
             "path": self.full_path,
-            "requestId": self.id,
             "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
             "requestTimeEpoch": int(now * 1000),
             "stage": stage,
@@ -174,8 +166,8 @@ class Gateway(LocalGateway):
         except Refused as refused:
             response = refused.response
         headers_sent = response.headers | {
-            "x-amzn-RequestId": [request.id],
-            "x-amz-apigw-id": [request.extended_id],
+            "x-amzn-RequestId": [request.context["requestId"]],
+            "x-amz-apigw-id": [request.context["extendedRequestId"]],
         }
         content = response.body
         if response.status in (204, 304):

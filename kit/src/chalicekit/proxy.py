@@ -6,10 +6,12 @@ docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integra
 import binascii
 import json
 import re
+import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
 from itertools import chain
 from typing import Any, NamedTuple
+from uuid import UUID, uuid4
 
 RESPONSE_FIELDS = {"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}
 # Headers of a function that API Gateway renames, since they belong to its own connection
@@ -25,6 +27,32 @@ class Response(NamedTuple):
     status: int
     headers: dict[str, list[str]]
     body: bytes
+
+
+def added_headers(host: str, client: str) -> dict[str, str]:
+    """Return the headers that API Gateway adds to a client's request for `host`."""
+    return {
+        "Host": host,
+        "X-Amzn-Trace-Id": f"Root=1-{secrets.token_hex(4)}-{secrets.token_hex(12)}",
+        "X-Forwarded-For": client,
+        "X-Forwarded-Port": host.partition(":")[2] or "80",
+        "X-Forwarded-Proto": "http",
+    }
+
+
+def request_context(host: str, chosen_id: str) -> dict[str, str]:
+    """Return the names and ids of a request for the event; a client may choose one, a UUID."""
+    name = host.partition(":")[0]
+    try:
+        request_id = UUID(chosen_id)
+    except ValueError:
+        request_id = uuid4()
+    return {
+        "domainName": name,
+        "domainPrefix": name.partition(".")[0],
+        "extendedRequestId": b64encode(secrets.token_bytes(11)).decode(),
+        "requestId": str(request_id),
+    }
 
 
 def is_binary(media_type: str, binary_types: Iterable[str]) -> bool:

@@ -8,19 +8,14 @@ different is in the kit's README, "What the emulated AWS does not do".
 import asyncio
 import json
 import re
-import secrets
-from base64 import b64encode
 from collections.abc import Iterable
-from contextlib import suppress
 from typing import Any
-from urllib.parse import urlsplit
-from uuid import UUID
 
 from ministack import app
 from ministack.services import apigateway as websockets
 from ministack.services import apigateway_v1 as apigateway
 
-from chalicekit.proxy import NOT_FORWARDED, response_to
+from chalicekit.proxy import NOT_FORWARDED, added_headers, request_context, response_to
 from chalicekit.runtime.api import REQUEST_LIMIT
 from chalicekit.runtime.events import proxy_event
 
@@ -255,24 +250,14 @@ def complete_event(
     """Return MiniStack's event with the fields of AWS's event, which `proxy_event` has."""
     sample = proxy_event(event["resource"], event["httpMethod"])
     context = sample["requestContext"] | event["requestContext"]
-    client = urlsplit(f"http://{headers.get('host', '')}")
-    context |= {
+    host = headers.get("host", "")
+    context |= request_context(host, headers.get("x-amzn-requestid", "")) | {
         "deploymentId": stage["deploymentId"],
-        "domainName": client.hostname,
-        "domainPrefix": (client.hostname or "").partition(".")[0],
-        "extendedRequestId": b64encode(secrets.token_bytes(11)).decode(),
         "identity": dict.fromkeys(sample["requestContext"]["identity"]) | context["identity"],
     }
-    with suppress(ValueError):  # a client may choose it, if it is a UUID
-        context["requestId"] = str(UUID(headers.get("x-amzn-requestid", "")))
     query = event["multiValueQueryStringParameters"]
     forwarded = {name: value for name, value in headers.items() if name not in NOT_FORWARDED}
-    forwarded |= {
-        "x-amzn-trace-id": f"Root=1-{secrets.token_hex(4)}-{secrets.token_hex(12)}",
-        "x-forwarded-for": "127.0.0.1",
-        "x-forwarded-port": str(client.port or 80),
-        "x-forwarded-proto": "http",
-    }
+    forwarded |= {name.lower(): value for name, value in added_headers(host, "127.0.0.1").items()}
     return {name: event[name] for name in sample} | {
         "path": re.sub("^/+", "/", event["path"]),
         "headers": forwarded,
