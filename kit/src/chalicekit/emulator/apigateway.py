@@ -1,9 +1,4 @@
-"""Make MiniStack's API Gateway behave as AWS's for `chalice deploy` and for clients.
-
-This is for MiniStack 1.5.33 and depends on its internals. It follows AWS's documentation and
-responses that others have recorded on AWS; it was not compared with AWS itself. What remains
-different is in the kit's README, "What the emulated AWS does not do".
-"""
+"""Make MiniStack's API Gateway behave as AWS's for `chalice deploy` and for clients."""
 
 import asyncio
 import json

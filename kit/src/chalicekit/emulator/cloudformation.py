@@ -1,7 +1,4 @@
-"""Make MiniStack's CloudFormation refuse what the other parts of the emulated AWS refuse.
-
-This is for MiniStack 1.5.33 and depends on its internals.
-"""
+"""Make MiniStack's CloudFormation refuse what the other parts of the emulated AWS refuse."""
 
 import json
 from collections.abc import Callable

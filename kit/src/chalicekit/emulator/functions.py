@@ -1,8 +1,4 @@
-"""Make MiniStack's Lambda run functions as AWS's does: with AWS's own runtime client.
-
-This is for MiniStack 1.5.33 and depends on its internals. What remains different is in the kit's
-README, "What the emulated AWS does not do".
-"""
+"""Make MiniStack's Lambda run functions as AWS's does: with AWS's own runtime client."""
 
 import json
 import os

@@ -3,8 +3,6 @@
 With its setting AUTH, MiniStack derives the action and the resource of each call, evaluates the
 caller's policies, conditions among them, and refuses in the words of the called service. A function
 calls with the credentials of its role. You call with any others, and may do everything.
-
-This is for MiniStack 1.5.33 and depends on its internals.
 """
 
 import json

@@ -1,7 +1,4 @@
-"""The server of the emulated AWS: MiniStack behind a guard, in one process.
-
-What remains different from AWS is in the kit's README, "What the emulated AWS does not do".
-"""
+"""The server of the emulated AWS: MiniStack behind a guard, in one process."""
 
 import asyncio
 import logging
