@@ -123,6 +123,19 @@ def test_delete_finds_a_role_whose_function_was_not_created(project: TestProject
     assert project.in_aws() == []
 
 
+def test_a_permission_for_a_bucket_without_a_name_does_no_harm(project: TestProject) -> None:
+    deploy(project.project())
+    client(project.aws, "lambda").add_permission(
+        FunctionName=f"{project.name}-dev",
+        StatementId="left-over",  # of a failed `chalice deploy`
+        Action="lambda:InvokeFunction",
+        Principal="s3.amazonaws.com",
+        SourceArn="arn:aws:s3:::",
+    )
+    delete(project.project())
+    assert project.in_aws() == []
+
+
 JOBS = """
 import chalice
 jobs = chalice.Blueprint(__name__)

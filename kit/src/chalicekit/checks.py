@@ -22,6 +22,7 @@ from chalice.app import (
     KinesisEventConfig,
     S3EventConfig,
     ScheduledEventConfig,
+    SNSEventConfig,
     SQSEventConfig,
 )
 from chalice.config import Config
@@ -48,6 +49,13 @@ SCHEDULE = re.compile(
     r"rate\((1 (minute|hour|day)|(?!1 )[1-9]\d* (minutes|hours|days))\)"
     r"|cron\(\S+ \S+ (\S+ \S+ \?|\? \S+ \S+) \S+\)"
 )
+# The names of what calls a function: who takes it, as what, in which argument
+SOURCES = {
+    S3EventConfig: ("S3", "a bucket", "bucket", r"[\w.-]{3,255}"),
+    SNSEventConfig: ("SNS", "a topic", "topic", r"[\w-]{1,251}(\.fifo)?|arn:.+"),
+    SQSEventConfig: ("SQS", "a queue", "queue", r"[\w-]{1,75}(\.fifo)?|[\w-]{1,80}"),
+    KinesisEventConfig: ("Kinesis", "a stream", "stream", r"[\w.-]{1,128}"),
+}
 STREAM_ARN = re.compile("arn:[^:]*:dynamodb:[^:]*:[^:]*:table/.+/stream/.+")
 METHODS = {"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"}
 PATH_PART = re.compile(r"\{[\w.:-]+\+?\}|[\w.:~-]+", re.ASCII)  # as API Gateway says it
@@ -323,6 +331,11 @@ def refusal_of(handler: Any) -> str:
         if not SCHEDULE.fullmatch(text):
             example = "write for example rate(5 minutes) or cron(0 12 * * ? *)."
             return f"EventBridge does not take {text!r}: {example}"
+    if source := SOURCES.get(type(handler)):
+        service, what, argument, pattern = source
+        name = getattr(handler, argument)
+        if name is not None and not re.fullmatch(pattern, name, re.ASCII):
+            return f"{service} does not take {name!r} as the name of {what}."
     if isinstance(handler, DynamoDBEventConfig) and not STREAM_ARN.fullmatch(handler.stream_arn):
         return f"{handler.stream_arn!r} is not the ARN of a table's stream."
     if isinstance(handler, BuiltinAuthConfig) and not 0 <= (handler.ttl_seconds or 0) <= 3600:

@@ -247,7 +247,7 @@ class Inventory:
             yield resource("cloudwatch_event", f"{function.name}-event", rule_name=rule)
         for source in self.policy(function):
             name = source.rpartition(":")[2]
-            if ":s3:" in source:
+            if ":s3:" in source and name:  # with an empty name, botocore refuses to ask
                 buckets = self.client("s3")
                 if find(buckets.get_bucket_notification_configuration, Bucket=name):
                     values = {"bucket": name, "lambda_arn": function.arn}
