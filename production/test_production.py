@@ -382,9 +382,8 @@ def prod_job(emulated_aws: Any, package: Path, tmp_path: Path) -> Iterator[Calla
         return succeeds, printed
 
     yield job
-    stacks = emulated_aws.client("cloudformation")
-    for name in (environment["STACK"], environment["STACK"] + "-resources"):
-        stacks.delete_stack(StackName=name)
+    # The resources stay: deleting their stack keeps the data, and a new stack would not take it.
+    emulated_aws.client("cloudformation").delete_stack(StackName=environment["STACK"])
 
 
 def break_it(resources: Template) -> None:
@@ -412,6 +411,21 @@ def test_the_pipeline_says_why_a_first_deploy_failed_and_the_next_run_recovers(
     assert succeeds, printed
     assert stack_of(emulated_aws)["StackStatus"] == "CREATE_COMPLETE"
     assert {"Key": "stage", "Value": "prod"} in stack_of(emulated_aws)["Tags"]
+
+
+@needs_aws_cli
+def test_the_pipeline_deploys_resources_that_may_not_have_changed(
+    prod_job: Callable[..., Any], tmp_path: Path
+) -> None:
+    template = {
+        "Parameters": {"App": {"Type": "String"}, "Stage": {"Type": "String"}},
+        "Resources": {"Jobs": {"Type": "AWS::SQS::Queue"}},
+    }
+    if not any(tmp_path.glob("resources.*")):
+        (tmp_path / "resources.json").write_text(json.dumps(template), encoding="utf-8")
+    for _ in range(2):
+        succeeds, printed = prod_job(lambda resources: None)
+        assert succeeds, printed
 
 
 @needs_aws_cli
