@@ -222,6 +222,14 @@ def test_a_hint_repeats_what_the_user_chose(project: TestProject, make: bool, hi
     assert refusal(url, prod) == f"{project.name}-prod is not deployed: run `{run}`."
 
 
+@pytest.mark.parametrize(
+    ("make", "hint"), [(True, "make emulator AWS_PORT=4000"), (False, "emulator --port 4000")]
+)
+def test_the_hint_to_start_the_emulated_aws_names_no_stage(make: bool, hint: str) -> None:
+    prod = Project(Path("/project"), "prod", "http://127.0.0.1:4000", make=make)
+    assert prod.command("emulator").removeprefix("chalicekit --project-dir /project ") == hint
+
+
 def test_an_app_without_routes_has_no_url(project: TestProject) -> None:
     schedule = '@app.schedule("rate(1 hour)")\ndef tick(event):\n    pass\n'
     head = f'from chalice import Chalice\n\napp = Chalice(app_name="{project.name}")\n\n\n'

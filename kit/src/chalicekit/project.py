@@ -109,10 +109,11 @@ class Project:
         """Return what the user types for a command, with the same stage and the same AWS."""
         port = int(self.emulator.rpartition(":")[2]) if self.is_local else DEFAULT_EMULATOR_PORT
         if self.make:
+            in_stage = name != "emulator"
             options = {
-                "AWS": "emulated" if self.is_local else "",
+                "AWS": "emulated" if self.is_local and in_stage else "",
                 "AWS_PORT": "" if port == DEFAULT_EMULATOR_PORT else str(port),
-                "STAGE": "" if self.stage == "dev" else self.stage,
+                "STAGE": self.stage if self.stage != "dev" and in_stage else "",
             }
             given = [f"{key}={shlex.quote(value)}" for key, value in options.items() if value]
             return " ".join(["make", name, *given])
