@@ -81,7 +81,7 @@ NOBODY = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_R
         (NOBODY | {"AWS_ENDPOINT_URL": "127.0.0.1"}, "The AWS settings cannot be used: Invalid"),
         (
             NOBODY | {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"},
-            "http://127.0.0.1:9 does not respond: is `chalicekit emulator --port 9` running?",
+            "http://127.0.0.1:9 does not respond: is it running?",
         ),
     ],
 )

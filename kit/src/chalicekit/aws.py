@@ -94,14 +94,15 @@ def explain(error: Exception, project: "Project") -> str | None:
     """Return one line that says what is wrong and what to do, or None for an unknown error."""
     while hasattr(error, "original_error"):  # Chalice wraps AWS's error
         error = error.original_error
+    hint = f"is `{project.command('emulator')}` running?" if project.emulator else "are you online?"
+    if project.configured and project.emulator:
+        hint = "is it running?"
     for kinds, line in EXPLANATIONS:
         if isinstance(error, kinds):
             line = line.format(
                 error=error,
                 place=project.emulator or "AWS",
-                hint=f"is `{project.command('emulator')}` running?"
-                if project.emulator
-                else "are you online?",
+                hint=hint,
                 emulated="make deploy AWS=emulated"
                 if project.make
                 else "chalicekit deploy --emulated",

@@ -35,6 +35,7 @@ class Project:
         make: Whether hints name make's commands instead of `chalicekit`'s.
         build_dir: The folder to build in, or None for `build` in the project.
         options: Settings of the command line, which come before those of the file.
+        configured: Whether `emulator` is not the kit's own, but named in the AWS configuration.
 
     """
 
@@ -45,6 +46,7 @@ class Project:
     make: bool = False
     build_dir: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    configured: bool = False
 
     @property
     def build(self) -> Path:
@@ -100,18 +102,19 @@ class Project:
         """Return the project with `emulator` set, if the AWS configuration names an endpoint."""
         if self.emulator:
             return self
-        found = replace(self, emulator=emulator_of(self.session))
+        found = replace(self, emulator=emulator_of(self.session), configured=True)
         # The endpoint's own credentials and region may be configured with it, so keep the session.
         found.__dict__["session"] = self.session
         return found
 
     def command(self, name: str) -> str:
         """Return what the user types for a command, with the same stage and the same AWS."""
-        port = int(self.emulator.rpartition(":")[2]) if self.is_local else DEFAULT_EMULATOR_PORT
+        emulated = bool(self.emulator) and not self.configured
+        port = int(self.emulator.rpartition(":")[2]) if emulated else DEFAULT_EMULATOR_PORT
         if self.make:
             in_stage = name != "emulator"
             options = {
-                "AWS": "emulated" if self.is_local and in_stage else "",
+                "AWS": "emulated" if emulated and in_stage else "",
                 "AWS_PORT": "" if port == DEFAULT_EMULATOR_PORT else str(port),
                 "STAGE": self.stage if self.stage != "dev" and in_stage else "",
             }
@@ -126,14 +129,9 @@ class Project:
             return shlex.join(words)
         words += [] if self.stage == "dev" else ["--stage", self.stage]
         words += ["--profile", self.profile] if self.profile else []
-        words += ["--emulated"] if self.is_local else []
+        words += ["--emulated"] if emulated else []
         words += [] if port == DEFAULT_EMULATOR_PORT else ["--emulator-port", str(port)]
         return shlex.join(words)
-
-    @property
-    def is_local(self) -> bool:
-        """Whether `emulator` is the kit's own, which the user chose with an option."""
-        return self.emulator.startswith("http://127.0.0.1:")
 
 
 def read_json(path: Path, folder: Path) -> dict[str, Any]:
