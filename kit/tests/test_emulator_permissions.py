@@ -31,6 +31,7 @@ class Caller:
         code = (ECHO / "caller.py").read_text(encoding="utf-8")
         self.function = make_function(aws, code, self.role)
         client(aws, "s3").create_bucket(Bucket="a-bucket")
+        client(aws, "s3").put_object(Bucket="a-bucket", Key="a/b", Body="text")
 
     def allow(self, *statements: dict[str, Any]) -> None:
         """Set the policy."""
@@ -148,6 +149,30 @@ def test_a_call_that_names_no_resource(
     caller.allow({"Action": action, "Resource": "arn:aws:any:any:any:thing"})
     _, _, message = caller.call(*call.split("."), **parameters)
     assert ("because no identity-based policy allows" not in message) == allowed
+
+
+def test_the_key_of_an_object_may_have_spaces(caller: Caller) -> None:
+    client(caller.aws, "s3").put_object(Bucket="a-bucket", Key="a b", Body="text")
+    caller.allow({"Action": "s3:GetObject", "Resource": f"{BUCKET}/*"})
+    assert caller.call("s3", "get_object", Bucket="a-bucket", Key="a b")[1] == 200
+
+
+def test_only_who_may_list_a_bucket_learns_that_an_object_is_not_there(caller: Caller) -> None:
+    get = {"Action": "s3:GetObject", "Resource": f"{BUCKET}/*"}
+    caller.allow(get)
+    code, status, message = caller.call("s3", "get_object", Bucket="a-bucket", Key="none")
+    assert (code, status) == ("AccessDenied", 403)
+    assert f's3:ListBucket on resource: "{BUCKET}" because' in message
+    caller.allow(get, {"Action": "s3:ListBucket", "Resource": BUCKET})
+    code, status, _ = caller.call("s3", "get_object", Bucket="a-bucket", Key="none")
+    assert (code, status) == ("NoSuchKey", 404)
+
+
+def test_a_text_message_is_for_no_topic(caller: Caller) -> None:
+    caller.allow({"Action": "sns:Publish", "Resource": NEWS["TopicArn"]})
+    code, _, message = caller.call("sns", "publish", PhoneNumber="+15550100", Message="a")
+    assert code == "AuthorizationError"
+    assert "SNS:Publish on resource: +15550100" in message
 
 
 def test_s3_quotes_the_resource(caller: Caller) -> None:

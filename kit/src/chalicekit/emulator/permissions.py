@@ -13,7 +13,7 @@ from typing import Any
 
 from ministack.core import iam_actions, iam_evaluator
 from ministack.core.responses import get_account_id
-from ministack.services import iam, lambda_svc, sts
+from ministack.services import iam, lambda_svc, s3, sts
 
 from chalicekit.emulator.functions import write_log
 
@@ -50,7 +50,7 @@ access_denied = iam_actions.access_denied_response
 enforce_policies = iam_evaluator.enforce
 create_event_source = lambda_svc._create_esm
 
-refused_resource: ContextVar[str] = ContextVar("refused_resource")
+refused_call: ContextVar[tuple[str, str]] = ContextVar("refused_call")
 
 
 def patch_permissions() -> None:
@@ -94,6 +94,8 @@ def resources_of(
     if known != "*":
         return known
     prefix, content = f"arn:aws:{service}:{region}:{account}:", content_of(body)
+    if number := query.get("PhoneNumber"):
+        return number[0] if isinstance(number, list) else str(number)
     match service, content:
         case "ssm", {"Names": [*names]}:
             return " ".join(
@@ -133,7 +135,10 @@ def enforce(
     service_context: dict[str, Any] | None = None,
 ) -> Any:
     """Return None, or why a call is refused, which the log of the calling function says, too."""
-    for resource in resource_arn.split():
+    needed = [(action, resource) for resource in re.split(" (?=arn:)", resource_arn)]
+    if action == "s3:GetObject" and not is_object(resource_arn):
+        needed.append(("s3:ListBucket", resource_arn.partition("/")[0]))
+    for action, resource in needed:
         for name in names_of(resource):
             refused = enforce_policies(access_key, action, service, region, name, service_context)
             if not isinstance(refused, iam_evaluator.EvalResult):
@@ -151,9 +156,18 @@ def enforce(
             line = f"The policy of the {principal} does not allow {action} on {resource}."
             print(line, flush=True)
             write_log("".join(session), line)
-            refused_resource.set(resource)
+            refused_call.set((action, resource))
             return refused
     return refused
+
+
+def is_object(arn: str) -> bool:
+    """Tell whether an object is in its bucket: only who may list the bucket learns that it is not.
+
+    docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
+    """
+    bucket, _, key = arn.rpartition(":")[2].partition("/")
+    return bucket not in s3._buckets or key in s3._buckets[bucket]["objects"]
 
 
 def names_of(resource: str) -> Iterator[str]:
@@ -191,7 +205,8 @@ def refusal(
     A service with the protocol "json" responds with 400, others with 403.
     """
     if not reasons.get("message") and not reasons.get("error_code"):
-        reasons["resource_arn"] = resource = refused_resource.get("*")
+        action, reasons["resource_arn"] = refused_call.get((action, "*"))
+        resource = reasons["resource_arn"]
         prefix, _, name = action.partition(":")
         action = {"sqs": f"sqs:{name.lower()}", "sns": f"SNS:{name}"}.get(prefix, action)
         named = f'"{resource}"' if prefix == "s3" else resource
