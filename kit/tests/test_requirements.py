@@ -61,6 +61,9 @@ def make_source_distribution(wheels: Path, source: Path, name: str) -> None:
         archive.add(source, f"{name}-1.0")
 
 
+CACHE = Path("build", "requirements")
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A project that has a wheel of `extra`, and its source in lib/."""
@@ -74,7 +77,7 @@ def installed(folder: Path, requirements: str, architecture: str | None = None) 
     """Install requirements that are found in `folder`/wheels; return where they are."""
     text = f"--no-index\n--find-links wheels\n{requirements}\n"
     (folder / "requirements.txt").write_text(text)
-    return install(folder, folder / "cache", architecture)
+    return install(folder, architecture)
 
 
 def names_in(folder: Path) -> set[str]:
@@ -172,7 +175,7 @@ def test_a_wheel_that_writes_elsewhere_is_refused(
     with pytest.raises(Refusal, match=r"zzslip.*outside.* outside the target directory"):
         installed(folder, "zzslip", architecture)
     assert not list(folder.rglob("outside"))
-    assert names_in(folder / "cache") == {"lock"}
+    assert names_in(folder / CACHE) == {"lock"}
 
 
 def test_markers_are_those_of_lambda(folder: Path) -> None:
@@ -285,9 +288,9 @@ def test_requirements_are_installed_anew_when_something_changes(folder: Path, ch
 
 def test_an_interrupted_installation_leaves_nothing_behind(folder: Path) -> None:
     found = installed(folder, "extra")
-    found.parent.rename(folder / "cache" / "tmp123")  # as if the process had been killed
+    found.parent.rename(folder / CACHE / "tmp123")  # as if the process had been killed
     assert installed(folder, "extra") == found
-    assert names_in(folder / "cache") == {"lock", found.parent.name}
+    assert names_in(folder / CACHE) == {"lock", found.parent.name}
 
 
 def test_what_is_not_used_for_a_month_is_removed(folder: Path) -> None:
@@ -295,13 +298,13 @@ def test_what_is_not_used_for_a_month_is_removed(folder: Path) -> None:
     os.utime(unused.parent, (1, 1))
     os.utime(used.parent, (1, 1))
     installed(folder, "extra==1.0")
-    assert names_in(folder / "cache") == {"lock", used.parent.name}
+    assert names_in(folder / CACHE) == {"lock", used.parent.name}
 
 
 def test_two_commands_at_a_time_install_once(folder: Path) -> None:
     (folder / "requirements.txt").write_text("./lib")
     with ThreadPoolExecutor() as executor:
-        first, second = executor.map(lambda _: install(folder, folder / "cache", None), range(2))
+        first, second = executor.map(lambda _: install(folder), range(2))
     assert first == second
     assert "extra.py" in names_in(first)
 
@@ -310,13 +313,13 @@ def test_two_commands_at_a_time_install_once(folder: Path) -> None:
 def test_without_requirements_there_are_no_modules(folder: Path, text: str | None) -> None:
     if text is not None:
         (folder / "requirements.txt").write_text(text, encoding="utf-8")
-    assert names_in(install(folder, folder / "cache", "arm64")) == set()
+    assert names_in(install(folder, "arm64")) == set()
 
 
 def test_a_file_of_powershell_is_read(folder: Path) -> None:
     text = "--no-index\r\n--find-links wheels\r\nextra\r\n"
     (folder / "requirements.txt").write_text(text, encoding="utf-16")
-    assert "extra.py" in names_in(install(folder, folder / "cache", None))
+    assert "extra.py" in names_in(install(folder))
 
 
 @pytest.mark.parametrize("architecture", [None, "arm64", "x86_64"])

@@ -87,7 +87,7 @@ def install(context: click.Context, /) -> None:
     from chalicekit.build import requirements
 
     folder = context.obj["folder"]
-    here = requirements.install(folder, folder / "build" / "requirements", None)
+    here = requirements.install(folder)
     requirements.tell_left_out(here)
     link = folder / "build" / "requirements" / "here"
     link.unlink(missing_ok=True)

@@ -135,7 +135,7 @@ def serve(project: Project, host: str, port: int) -> None:
     # Python cannot tell two versions of a file apart that have the same length and second, and
     # would serve the bytecode of the first.
     sys.dont_write_bytecode = True
-    packages = requirements.install(project.folder, project.folder / "build" / "requirements", None)
+    packages = requirements.install(project.folder)
     advice = advice_by_error(project)
     environment = environment_of(project)
     os.environ.clear()

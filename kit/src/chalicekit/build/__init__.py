@@ -57,10 +57,9 @@ def build(project: "Project") -> Build:
     shutil.rmtree(folder, ignore_errors=True)
     settings = kit_settings(config)
     app = files.copy_app(project.folder, folder / "app", settings.include)
-    cache = project.folder / "build" / "requirements"
-    here = requirements.install(project.folder, cache, None)
+    here = requirements.install(project.folder)
     architecture = None if project.emulator else config.lambda_architecture
-    there = requirements.install(project.folder, cache, architecture) if architecture else here
+    there = requirements.install(project.folder, architecture) if architecture else here
     vendored = files.files_in(app / "vendor")  # which wins, and is at the top
     own = {name: vendored.get(name, path) for name, path in app_files(app).items()}
     required = files.files_in(there)

@@ -120,13 +120,15 @@ def key_of(folder: Path, architecture: str | None) -> str:
     return f"{version}-{architecture or 'here'}-{digest[:16]}"
 
 
-def install(project_folder: Path, cache: Path, architecture: str | None) -> Path:
+def install(project_folder: Path, architecture: str | None = None) -> Path:
     """Return a folder with the modules that the project's `requirements.txt` names.
 
     They are for `architecture`, one of Lambda's, or for this machine if that is None. The folder is
-    in `cache`, and is made anew when the requirements change; commands that run at the same time
-    wait for each other. Says on standard error what is left out. Raises Refusal with pip's reason.
+    in build/requirements/ of the project, and is made anew when the requirements change; commands
+    that run at the same time wait for each other. Says on standard error what is left out. Raises
+    Refusal with pip's reason.
     """
+    cache = project_folder / "build" / "requirements"
     target = cache / key_of(project_folder, architecture)
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
