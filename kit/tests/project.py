@@ -150,7 +150,7 @@ class TestProject:
         command = [sys.executable, "-m", "chalicekit", "--project-dir", str(self.folder), name]
         if name not in ("emulator", "install"):
             command += ["--stage", stage]
-            if aws:
+            if aws and self.aws:
                 command += ["--emulated", "--emulator-port", self.aws.rpartition(":")[2]]
         return [*command, *arguments]
 
@@ -182,7 +182,7 @@ class TestProject:
 
     def serve(self, *arguments: str, **environment: str) -> AbstractContextManager[Server]:
         """Run `chalicekit local` on any port until the block ends."""
-        command = self.command("local", "--port", "0", *arguments, aws=bool(self.aws))
+        command = self.command("local", "--port", "0", *arguments)
         return serving(command, self.folder.parent / "log", self.environment | environment)
 
     def deploy(self, stage: str = "dev") -> str:

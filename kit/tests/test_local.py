@@ -35,13 +35,6 @@ def project(tmp_path: Path) -> TestProject:
     return TestProject(tmp_path / "project")
 
 
-def refusal(project: TestProject, *arguments: str) -> str:
-    """Return the line of a `chalicekit local` that must not start."""
-    done = project.start(*project.command("local", "--port", "0", *arguments, aws=False))
-    assert (done.returncode, done.stdout) == (1, "")
-    return done.stderr
-
-
 # The address
 
 
@@ -68,7 +61,7 @@ def test_host_is_the_address_to_listen_on(project: TestProject) -> None:
 def test_a_busy_port_is_refused(project: TestProject) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        assert refusal(project, "--port", port).startswith(f"Port {port} is in use: ")
+        assert project.refusal("local", "--port", port).startswith(f"Port {port} is in use: ")
 
 
 # Changes
@@ -148,7 +141,7 @@ def test_a_mistake_is_one_line_and_waits_for_its_correction(
 
 def test_a_mistake_ends_the_command_if_it_does_not_restart(project: TestProject) -> None:
     project.change("import os", "import nothing")
-    line = refusal(project, "--no-autoreload")
+    line = project.refusal("local", "--port", "0", "--no-autoreload")
     assert line.startswith("The app cannot be imported: app.py, line 3: ModuleNotFoundError: ")
 
 
@@ -263,7 +256,7 @@ def test_routes_that_are_open_here_are_named(project: TestProject) -> None:
 @pytest.mark.parametrize("option", ["--autoreload", "--no-autoreload"])
 def test_the_server_ends_with_its_parent(project: TestProject, option: str) -> None:
     port = free_port()
-    command = project.command("local", "--port", str(port), option, aws=False)
+    command = project.command("local", "--port", str(port), option)
     # The shell is the parent, as make is.
     shell = subprocess.Popen(["sh", "-c", '"$@"; true', "sh", *command], env=project.environment)
     try:
@@ -347,7 +340,7 @@ class Terminal:
 @contextmanager
 def in_terminal(project: TestProject, option: str) -> Iterator[tuple[Terminal, str]]:
     """Run `chalicekit local` in a terminal until the block ends; yield it and the server's URL."""
-    command = project.command("local", "--port", "0", option, aws=False)
+    command = project.command("local", "--port", "0", option)
     terminal = Terminal(command, project.environment | {"TERM": "xterm"})
     try:
         terminal.wait_for("Serving on ")
