@@ -84,7 +84,7 @@ emulator: $(KIT) ## Start an emulated AWS on this machine (for AWS=emulated)
 
 deploy url logs delete: $(KIT)
 	$(KIT_RUN) $@ $(IN_AWS)
-deploy: ## Deploy to your AWS account (AWS=emulated for the emulated one, STAGE=prod for prod)
+deploy: ## Deploy dev to your AWS account (AWS=emulated for the emulated one)
 url: ## Print the URL of the deployed API
 logs: ## Print the logs of the last ten minutes
 delete: ## Delete the deployment
