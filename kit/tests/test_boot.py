@@ -68,6 +68,10 @@ def test_what_lambda_can_import_is_accepted(task: Path, code: str) -> None:
         ("raise ValueError('a\\nb')", "app.py, line 1: ValueError: a b"),
         ("raise SystemExit(3)", "app.py, line 1: SystemExit: 3"),
         ("import os\nos._exit(3)", r"The app ends Python while it is imported \(exit status 3\)\."),
+        (
+            "import os, sys\nsys.stderr.write('no\\nlicence\\n')\nsys.stderr.flush()\nos._exit(3)",
+            r"exit status 3\): licence\.$",
+        ),
         ("import os\nos.environ['X']", "KeyError: 'X': add it to \"environment_variables\" in"),
         ("open('templates/a')", "FileNotFoundError: .*: move templates/a into chalicelib/"),
         ("open('chalicelib/a')", "FileNotFoundError: .*: `git add chalicelib/a`, or name it in"),

@@ -82,7 +82,11 @@ def check(
                 "do less at the top of your modules."
             ) from None
     if not done.stdout:
-        raise Refusal(f"The app ends Python while it is imported (exit status {done.returncode}).")
+        last = done.stderr.decode(errors="replace").strip().rpartition("\n")[2]
+        raise Refusal(
+            f"The app ends Python while it is imported (exit status {done.returncode})"
+            f"{last and f': {last}'}."
+        )
     if error := json.loads(done.stdout):
         report(error, task, project, left_out)
 
