@@ -15,9 +15,9 @@ from typing import Any
 import pytest
 
 from chalicekit import local
-from chalicekit.emulator.on_demand import EmulatedAws, client_environment
+from chalicekit.emulator.on_demand import EmulatorProcess, client_environment
 from chalicekit.project import Project
-from chalicekit.pytest_plugin import Emulated
+from chalicekit.pytest_plugin import EmulatedAws
 
 PROJECT = Path(__file__).parent.parent
 FILES = [
@@ -141,11 +141,11 @@ def test_the_page_quotes_what_make_run_says_about_calls_of_aws() -> None:
 
 
 @pytest.fixture(scope="module")
-def deployed(grown: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulated]:
+def deployed(grown: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmulatedAws]:
     """An emulated AWS that has the app, the secret and the uploaded file."""
-    with EmulatedAws() as aws:
+    with EmulatorProcess() as aws:
         project = Project(grown, emulator=aws.url)
-        emulated = Emulated(project, tmp_path_factory.mktemp("build"))
+        emulated = EmulatedAws(project, tmp_path_factory.mktemp("build"))
         assert emulated.deployed_url
         for command, _ in COMMANDS:
             if "aws " in command:
@@ -156,7 +156,7 @@ def deployed(grown: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @needs_aws_cli
 @pytest.mark.parametrize("where", ["served", "deployed"])
-def test_curl_prints_what_the_page_shows(deployed: Emulated, where: str) -> None:
+def test_curl_prints_what_the_page_shows(deployed: EmulatedAws, where: str) -> None:
     with deployed.served() as local_url:
         url = local_url if where == "served" else deployed.deployed_url
         for command, expected in COMMANDS:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import requests
 
-from chalicekit.pytest_plugin import Emulated
+from chalicekit.pytest_plugin import EmulatedAws
 
 PROJECT = Path(__file__).parent.parent
 CHALICE = str(Path(sys.executable).with_name("chalice"))
@@ -47,7 +47,7 @@ def test_chalice_local_serves_get_and_head_to_a_client_that_keeps_its_connection
 
 
 def test_chalice_deploy_deploys_and_logs_no_debug_lines(
-    folder: Path, emulated_aws: Emulated
+    folder: Path, emulated_aws: EmulatedAws
 ) -> None:
     done = subprocess.run(
         [CHALICE, "deploy", "--stage", "dev"],

@@ -12,7 +12,7 @@ from typing import Any
 import boto3
 import pytest
 
-from chalicekit.emulator.on_demand import EmulatedAws
+from chalicekit.emulator.on_demand import EmulatorProcess
 from chalicekit.iam import allows, as_list
 
 Policy = dict[str, Any]
@@ -154,7 +154,7 @@ NOT_CALLED = {"iam:PassRole"}  # IAM asks for it when a function gets its role
 @pytest.fixture
 def aws() -> Iterator[str]:
     """The URL of an emulated AWS of its own: other tests deploy an app of the same name."""
-    with EmulatedAws() as emulated:
+    with EmulatorProcess() as emulated:
         yield emulated.url
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicekit.emulator.on_demand import EmulatedAws
+from chalicekit.emulator.on_demand import EmulatorProcess
 from chalicekit.lifetime import end_with_parent
 from tests.project import TestProject
 
@@ -29,7 +29,7 @@ def pytest_configure() -> None:
 @pytest.fixture(scope="session")
 def aws() -> Iterator[str]:
     """The URL of an emulated AWS, which starts with the first request."""
-    with EmulatedAws() as emulated:
+    with EmulatorProcess() as emulated:
         yield emulated.url
 
 

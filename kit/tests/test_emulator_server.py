@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chalicekit.emulator import on_demand
-from chalicekit.emulator.on_demand import EmulatedAws, client_environment
+from chalicekit.emulator.on_demand import EmulatorProcess, client_environment
 from tests.emulated import client, deploy_echo, make_function, send
 from tests.processes import free_port, is_listening, serving, wait_until
 
@@ -82,7 +82,7 @@ def test_the_readme_has_what_the_banner_points_to() -> None:
 
 
 def test_an_emulated_aws_on_demand_starts_with_the_first_request() -> None:
-    with EmulatedAws() as aws:
+    with EmulatorProcess() as aws:
         assert aws.process is None
         assert client(aws.url, "sqs").list_queues()["ResponseMetadata"]["HTTPStatusCode"] == 200
         assert aws.process
@@ -92,7 +92,7 @@ def test_an_emulated_aws_on_demand_starts_with_the_first_request() -> None:
 
 
 def test_an_emulated_aws_on_demand_that_nobody_uses_starts_nothing() -> None:
-    with EmulatedAws() as aws:
+    with EmulatorProcess() as aws:
         pass
     assert aws.process is None
 
@@ -100,7 +100,7 @@ def test_an_emulated_aws_on_demand_that_nobody_uses_starts_nothing() -> None:
 def test_an_emulated_aws_on_demand_shows_why_it_has_failed(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with EmulatedAws() as aws:
+    with EmulatorProcess() as aws:
         client(aws.url, "sqs").list_queues()
         assert aws.process
         aws.process.kill()

@@ -19,10 +19,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from chalicekit.emulator.on_demand import EmulatedAws
+    from chalicekit.emulator.on_demand import EmulatorProcess
     from chalicekit.project import Project
 
-EMULATED_AWS: "pytest.StashKey[EmulatedAws]" = pytest.StashKey()
+EMULATED_AWS: "pytest.StashKey[EmulatorProcess]" = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -68,14 +68,14 @@ def project_of(config: pytest.Config, emulator: str = "") -> "Project":
 
 def client_environment_of(config: pytest.Config) -> dict[str, str]:
     """Return the variables for clients of the emulated AWS, which starts with their first call."""
-    from chalicekit.emulator.on_demand import EmulatedAws, client_environment
+    from chalicekit.emulator.on_demand import EmulatorProcess, client_environment
 
     if EMULATED_AWS not in config.stash:
-        config.stash[EMULATED_AWS] = EmulatedAws()
+        config.stash[EMULATED_AWS] = EmulatorProcess()
     return client_environment(config.stash[EMULATED_AWS].url)
 
 
-class Emulated:
+class EmulatedAws:
     """The emulated AWS of the tests, with the project's resources."""
 
     def __init__(self, project: "Project", build: Path) -> None:
@@ -139,7 +139,7 @@ class Emulated:
 @pytest.fixture(scope="session")
 def emulated_aws(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Emulated]:
+) -> Iterator[EmulatedAws]:
     """An emulated AWS that has the project's resources; boto3's clients use it."""
     from chalicekit.resources import ensure
 
@@ -151,18 +151,18 @@ def emulated_aws(
             patch.setenv(name, value)
         project = project_of(request.config, environment["AWS_ENDPOINT_URL"])
         ensure(project)
-        yield Emulated(project, tmp_path_factory.mktemp("build"))
+        yield EmulatedAws(project, tmp_path_factory.mktemp("build"))
 
 
 @pytest.fixture(scope="session")
-def local_url(emulated_aws: Emulated) -> Iterator[str]:
+def local_url(emulated_aws: EmulatedAws) -> Iterator[str]:
     """The URL of the app, served by `chalicekit local`."""
     with emulated_aws.served() as url:
         yield url
 
 
 @pytest.fixture(scope="session")
-def deployed_url(emulated_aws: Emulated) -> str:
+def deployed_url(emulated_aws: EmulatedAws) -> str:
     """The URL of the app, deployed to the emulated AWS."""
     return emulated_aws.deployed_url
 

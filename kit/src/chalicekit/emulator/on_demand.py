@@ -1,4 +1,4 @@
-"""An emulated AWS for tests, which starts when the first request arrives."""
+"""An emulated AWS in a process of its own, which starts when the first request arrives."""
 
 import os
 import socket
@@ -27,7 +27,7 @@ def client_environment(url: str) -> dict[str, str]:
     }
 
 
-class EmulatedAws:
+class EmulatorProcess:
     """An emulated AWS in a process of its own, at `url`; a context manager that stops it.
 
     Its socket listens from the beginning. The first connection waits until the server has started
@@ -81,7 +81,7 @@ class EmulatedAws:
         for file in (self.listener, self.output, self.stopping, self.stopped):
             file.close()
 
-    def __enter__(self) -> "EmulatedAws":
+    def __enter__(self) -> "EmulatorProcess":
         return self
 
     def __exit__(self, *_: object) -> None:
