@@ -68,3 +68,9 @@ def test_the_region_and_the_account_are_those_that_the_policy_names(
 ) -> None:
     policy = {"Statement": [statement(Resource=resource)]}
     assert allows_somewhere(policy, "sqs:SendMessage", "jobs") is allowed
+
+
+@pytest.mark.parametrize("resource", ["*", "arn:*:sqs:*:*:*", "arn:aws:sqs:*:*:jobs"])
+def test_what_is_denied_is_allowed_nowhere(resource: str) -> None:
+    deny = statement("Deny", Action="sqs:Send*", Resource=resource)
+    assert not allows_somewhere({"Statement": [statement(), deny]}, "sqs:SendMessage", "jobs")

@@ -58,8 +58,9 @@ def allows_somewhere(policy: Mapping[str, Any], action: str, name: str) -> bool:
     places = {("aws", "us-east-1", "123456789012")}
     for statement in as_list(policy.get("Statement", [])):
         for pattern in as_list(statement.get("Resource", [])):
-            _, partition, _, region, account, *_ = f"{pattern}:::::".split(":")
-            places.add((partition, region, account))
+            arn, partition, _, region, account, *_ = f"{pattern}:::::".split(":")
+            if arn == "arn":
+                places.add((partition, region, account))
     return any(
         allows(policy, action, f"arn:{partition}:{service}:{region}:{account}:{name}")
         for partition, region, account in places
