@@ -33,7 +33,7 @@ class Build:
 
     Attributes:
         app: A copy of the app's own files, without caches and files that are not packaged.
-        packages: The app's requirements for this machine.
+        packages: The app's requirements, as this machine can import them.
         package: The deployment package, a zip.
         layer: The zip of the managed layer, if the settings ask for one and it is not empty.
         in_layers: The names of the modules that the app expects in the layers of its settings.
@@ -57,9 +57,10 @@ def build(project: "Project") -> Build:
     shutil.rmtree(folder, ignore_errors=True)
     settings = kit_settings(config)
     app = files.copy_app(project.folder, folder / "app", settings.include)
-    here = requirements.install(project.folder)
     architecture = None if project.emulator else config.lambda_architecture
-    there = requirements.install(project.folder, architecture) if architecture else here
+    there = requirements.install(project.folder, architecture)
+    is_foreign = architecture and not requirements.can_run(architecture)
+    here = requirements.install(project.folder) if is_foreign else there
     vendored = files.files_in(app / "vendor")  # which wins, and is at the top
     own = {name: vendored.get(name, path) for name, path in app_files(app).items()}
     required = files.files_in(there)
@@ -72,7 +73,6 @@ def build(project: "Project") -> Build:
     compiled = with_bytecode(required, there.with_name("bytecode"))
     compiled |= with_bytecode(vendored, folder / "bytecode-vendor")
     task = files.lay_out(compiled | own, folder / "task")
-    is_foreign = architecture and not requirements.can_run(architecture)
     host, variables = here if is_foreign else None, config.environment_variables
     layers = {*settings.layer_modules, *in_layers}
     boot.check(task, project.folder, project.name, variables, host, layers, left_out)
