@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from chalicekit.cli import cli
 from chalicekit.errors import Refusal
@@ -60,6 +61,16 @@ def test_settings_that_cannot_be_read_are_refused(
     project.write(".chalice/config.json", config)
     line = refused("url", folder=project.folder)
     assert line == f".chalice/config.json is not valid JSON: {reason}"
+
+
+@pytest.mark.parametrize("port", ["fd:0", "0", "65536", "٣", ""])
+@pytest.mark.parametrize(("make", "option"), [(["--make"], "AWS_PORT"), ([], "--emulator-port")])
+def test_what_is_no_port_is_refused(
+    project: TestProject, make: list[str], option: str, port: str
+) -> None:
+    arguments = [*make, "url", "--emulated", "--emulator-port", port]
+    done = CliRunner().invoke(cli, ["--project-dir", str(project.folder), *arguments])
+    assert done.output == f"{option}={port} is not a port: choose a number from 1 to 65535.\n"
 
 
 def test_a_busy_port_is_refused(tmp_path: Path) -> None:

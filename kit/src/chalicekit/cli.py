@@ -13,10 +13,10 @@ from chalice.constants import DEFAULT_STAGE_NAME
 
 from chalicekit import __version__
 from chalicekit.lifetime import end_with_parent
+from chalicekit.ports import port_number
 from chalicekit.project import DEFAULT_EMULATOR_PORT, Project
 
 Command = TypeVar("Command", bound=Callable[..., Any])
-PORT = click.IntRange(1, 65535)
 
 
 def project_options(command: Command) -> Command:
@@ -25,8 +25,7 @@ def project_options(command: Command) -> Command:
         click.option("--profile", default="", help="The profile of your AWS configuration."),
         click.option(
             "--emulator-port",
-            type=PORT,
-            default=DEFAULT_EMULATOR_PORT,
+            default=str(DEFAULT_EMULATOR_PORT),
             show_default=True,
             help="The port of the emulated AWS.",
         ),
@@ -39,7 +38,8 @@ def project_options(command: Command) -> Command:
 
 def project_of(context: click.Context, /, options: dict[str, Any]) -> Project:
     """Return the project that the options name, and take them out of `options`."""
-    port = options.pop("emulator_port")
+    option = "AWS_PORT" if context.obj["make"] else "--emulator-port"
+    port = port_number(options.pop("emulator_port"), option)
     emulator = f"http://127.0.0.1:{port}" if options.pop("emulated") else ""
     stage, profile = options.pop("stage"), options.pop("profile")
     return Project(stage=stage, emulator=emulator, profile=profile, **context.obj)

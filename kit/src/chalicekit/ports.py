@@ -6,15 +6,20 @@ import socket
 from chalicekit.errors import Refusal
 
 
+def port_number(text: str, option: str) -> int:
+    """Return the port that `text` names; raises Refusal with a line that names `option`."""
+    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
+        raise Refusal(f"{option}={text} is not a port: choose a number from 1 to 65535.")
+    return int(text)
+
+
 def usable_port(text: str, option: str, host: str = "127.0.0.1") -> int:
     """Return the port that `text` names, which is free on `host`.
 
     Raises Refusal if it is not usable. Its line names `option`, such as `PORT` or `--port`, which
     sets the port.
     """
-    if not (text.isascii() and text.isdigit() and 0 < int(text) < 65536):
-        raise Refusal(f"{option}={text} is not a port: choose a number from 1 to 65535.")
-    port = int(text)
+    port = port_number(text, option)
     with socket.socket() as probe:
         # Servers set this option too. With it, a port that was closed a moment ago is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
