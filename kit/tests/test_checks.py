@@ -111,10 +111,12 @@ def test_a_setting_that_means_nothing_is_only_named(
 ) -> None:
     variables = {"environment_variables": {"KEY": "two\nlines"}}
     stage = {"app_name": "other", "_comment": "", "lambda_timeout": None} | variables
+    stage["api_gateway"] = {"rest_api_id": "abc"}  # the start of a name is no slip of the pen
     before_build(configure(tmp_path, stage, owner="me"))
     assert capsys.readouterr().err == (
         ".chalice/config.json: owner has no effect.\n"
         ".chalice/config.json: stages.dev.app_name has no effect.\n"
+        ".chalice/config.json: stages.dev.api_gateway has no effect.\n"
     )
 
 

@@ -177,7 +177,7 @@ def wrong_value(where: str, value: Any, kind: Kind) -> Iterator[str]:
 def unknown(where: str, key: str, known: Iterable[str]) -> Iterator[str]:
     """Yield that a key looks like a slip of the pen; only say it if it looks like none."""
     similar = get_close_matches(key, known, 1, 0.8)
-    similar += [name for name in known if len(key) > 5 and f"_{key}_" in f"_{name}_"]
+    similar += [name for name in known if len(key) > 5 and name.endswith(f"_{key}")]
     if similar:
         yield f"{FILE}: {where} is not known: do you mean {similar[0]}?"
     else:
