@@ -75,12 +75,7 @@ class ExpressApp(Chalice):
         function's own module, where something else may have taken its name, and where that of a
         blueprint has no log and no middleware.
         """
-        flags = getattr(getattr(user_handler, "__code__", None), "co_flags", 0)
-        if flags & 0x280:  # inspect's CO_COROUTINE and CO_ASYNC_GENERATOR
-            raise TypeError(
-                f"{name} is an `async def`: write `def`, and `asyncio.run(...)` in it for what it "
-                "awaits. (Importing asyncio takes longer than importing all of Chalice.)"
-            )
+        refuse_async(name, user_handler)
         full_name = ((options or {}).get("name_prefix") or "") + name
         if handler_type == "authorizer":
             wrapped_handler.func = with_head(wrapped_handler.func)
@@ -100,6 +95,11 @@ class ExpressApp(Chalice):
             for function in registered:
                 if function.name == full_name:
                     function.handler_string = f"app._function_{full_name}"
+
+    def register_middleware(self, func: Any, event_type: str = "all") -> None:
+        """Register a middleware. Raises TypeError for an `async def`."""
+        refuse_async(getattr(func, "__name__", ""), func)
+        super().register_middleware(func, event_type)
 
     def _register_route(self, name: str, user_handler: Any, kwargs: Any, **unused: Any) -> None:
         """Declare HEAD with each GET, and accept any Content-Type unless the route names some.
@@ -221,6 +221,16 @@ class Handler(RestAPIEventHandler):
 
     def _validate_binary_response(self, *headers: Any) -> bool:
         return True
+
+
+def refuse_async(name: str, function: Any) -> None:
+    """Raise TypeError if a function is an `async def`, which Chalice never awaits."""
+    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
+    if flags & 0x280:  # inspect's CO_COROUTINE and CO_ASYNC_GENERATOR
+        raise TypeError(
+            f"{name} is an `async def`: write `def`, and `asyncio.run(...)` in it for what it "
+            "awaits. (Importing asyncio takes longer than importing all of Chalice.)"
+        )
 
 
 def with_head(authorize: Callable[[Any], Any]) -> Callable[[Any], Any]:

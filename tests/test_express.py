@@ -618,6 +618,11 @@ def test_an_async_view_is_refused_when_it_is_declared() -> None:
     with pytest.raises(TypeError, match=r"^function is an `async def`"):
         app.schedule("rate(1 hour)")(function)
     assert not app.routes
+    blueprint = Blueprint("blueprint")
+    blueprint.middleware("http")(view)
+    for declare in (app.middleware("http"), lambda _: app.register_blueprint(blueprint)):
+        with pytest.raises(TypeError, match=r"^view is an `async def`"):
+            declare(view)
 
 
 def test_a_view_may_be_any_callable() -> None:
