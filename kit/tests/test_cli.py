@@ -12,6 +12,7 @@ from click.testing import CliRunner
 from chalicekit.cli import cli
 from chalicekit.errors import Refusal
 from chalicekit.load import load_app
+from chalicekit.project import Project
 from tests.project import TestProject
 
 
@@ -117,3 +118,15 @@ def test_an_app_that_is_none_of_chalice_s_is_refused(
     (tmp_path / "app.py").write_text("app = 5")
     with pytest.raises(Refusal, match=r"`app` in app\.py is not a Chalice app"):
         load_app(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("make", "command"),
+    [
+        (True, "make deploy STAGE=prod AWS_PROFILE='my work'"),
+        (False, "chalicekit --project-dir / deploy --stage prod --profile 'my work'"),
+    ],
+)
+def test_a_hint_goes_to_the_account_that_the_user_named(make: bool, command: str) -> None:
+    project = Project(Path("/"), "prod", profile="my work", make=make)
+    assert project.command("deploy") == command

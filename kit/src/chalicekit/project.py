@@ -117,6 +117,7 @@ class Project:
                 "AWS": "emulated" if emulated and in_stage else "",
                 "AWS_PORT": "" if port == DEFAULT_EMULATOR_PORT else str(port),
                 "STAGE": self.stage if self.stage != "dev" and in_stage else "",
+                "AWS_PROFILE": self.profile if in_stage else "",
             }
             given = [f"{key}={shlex.quote(value)}" for key, value in options.items() if value]
             return " ".join(["make", name, *given])
