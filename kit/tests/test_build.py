@@ -108,6 +108,17 @@ REFUSED = {
         {"helpers.py": "", "app.py": APP + "def view():\n    import helpers\n"},
         "app.py, line 4: helpers is not in the deployment package: move helpers into chalicelib/",
     ),
+    "a function that is not in app.py": (
+        {
+            "chalicelib/jobs.py": APP + "@app.schedule('rate(1 hour)')\ndef tick(e): ...\n",
+            "app.py": "from chalicelib.jobs import app\n",
+        },
+        "chalicelib/jobs.py, line 3: Lambda looks for tick in app, which does not have it: import",
+    ),
+    "a function with the name of a view": (
+        {"app.py": APP + "@app.schedule('rate(1 hour)')\ndef index(e): ...\n" + ROUTE},
+        "Lambda would call the view index instead of index: rename one",
+    ),
 }
 
 

@@ -95,6 +95,13 @@ def test_settings_that_chalice_refuses_are_refused_in_one_line(tmp_path: Path) -
         before_deploy(project, app_with("app.route('/')(lambda: 1)"))
 
 
+def test_code_that_chalice_cannot_read_is_refused(tmp_path: Path) -> None:
+    project = configure(tmp_path, {})
+    (tmp_path / "app.py").write_bytes(b"# -*- coding: latin-1 -*-\n# \xe9")
+    with pytest.raises(Refusal, match=r"^app\.py is not UTF-8"):
+        before_build(project)
+
+
 def test_a_missing_policy_of_the_api_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Refusal, match=r"^\.chalice/api\.json cannot be read: No such file"):
         before_build(configure(tmp_path, {"api_gateway_policy_file": "api.json"}))

@@ -7,6 +7,7 @@ looks wrong, is only said on standard error.
 import inspect
 import json
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from fnmatch import fnmatchcase
 from itertools import chain
@@ -66,6 +67,7 @@ def before_build(project: Project) -> None:
     config = project.config
     refuse(wrong_settings(config))
     functions = configured_functions(config)
+    refuse(unreadable_code(project, functions))
     refuse(chain(wrong_variables(functions), missing_policies(project, functions)))
     if config.api_gateway_policy_file:
         read_json(project.folder / ".chalice" / config.api_gateway_policy_file, project.folder)
@@ -83,6 +85,7 @@ def before_deploy(project: Project, app: Chalice) -> None:
             wrong_names(functions),
             wrong_paths(project, app),
             wrong_sources(project, app),
+            lost_functions(project, app),
         )
     )
     refuse(unreadable_sources(project, app, functions))
@@ -118,10 +121,14 @@ def refuse(problems: Iterable[str]) -> None:
 
 def functions_of(config: Config, app: Chalice) -> dict[str, Config]:
     """Return the settings of each of the app's functions, by Chalice's name for it."""
-    handlers: list[Any] = [*app.builtin_auth_handlers, *app.event_sources]
-    handlers += [*app.pure_lambda_functions, *app.websocket_handlers.values()]
-    names = [*([API] if app.routes else []), *(handler.name for handler in handlers)]
+    names = [*([API] if app.routes else []), *(handler.name for handler in handlers_of(app))]
     return {name: config.scope(config.chalice_stage, name) for name in names}
+
+
+def handlers_of(app: Chalice) -> list[Any]:
+    """Return what Chalice knows of each function, except that of the API."""
+    handlers: list[Any] = [*app.builtin_auth_handlers, *app.event_sources]
+    return [*handlers, *app.pure_lambda_functions, *app.websocket_handlers.values()]
 
 
 def full_name(function: Config) -> str:
@@ -147,6 +154,16 @@ def unknown_functions(config: Config, functions: dict[str, Config]) -> Iterator[
     """Yield the names of functions in the settings that look like others in the app."""
     for name in configured_functions(config).keys() - functions.keys() - {API}:
         yield from unknown(f"the function {name} in lambda_functions", name, functions)
+
+
+def unreadable_code(project: Project, functions: dict[str, Config]) -> Iterator[str]:
+    """Yield that Chalice cannot read app.py, from which it generates policies."""
+    path = project.folder / "app.py"
+    if any(function.autogen_policy for function in functions.values()) and path.is_file():
+        try:
+            path.read_text(encoding="utf-8")
+        except UnicodeDecodeError:
+            yield 'app.py is not UTF-8: save it as UTF-8, or set "autogen_policy": false.'
 
 
 def wrong_variables(functions: dict[str, Config]) -> Iterator[str]:
@@ -310,6 +327,27 @@ def wrong_paths(project: Project, app: Chalice) -> Iterator[str]:
                         f"{part} in {path} is {name} in {other}."
                     )
             above += f"/{part}"
+
+
+def lost_functions(project: Project, app: Chalice) -> Iterator[str]:
+    """Yield which functions Lambda would not find: it looks for their names in their module.
+
+    For Chalice, that is app.py, or the name that a blueprint has been given.
+    """
+    if getattr(sys.modules.get("app"), "app", None) is not app:
+        return  # it was not imported
+    views = [view.view_function for views in app.routes.values() for view in views.values()]
+    for handler in handlers_of(app):
+        module, _, name = handler.handler_string.rpartition(".")
+        found = getattr(sys.modules.get(module), name, None)
+        start = f"{place(project, app.handler_map.get(handler.name))}: "
+        if not callable(found):
+            yield (
+                f"{start}Lambda looks for {name} in {module}, which does not have it: "
+                "import it there."
+            )
+        elif found in views:
+            yield f"{start}Lambda would call the view {name} instead of {handler.name}: rename one."
 
 
 def wrong_sources(project: Project, app: Chalice) -> Iterator[str]:
