@@ -121,6 +121,20 @@ def test_an_app_that_is_none_of_chalice_s_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("options", "command"),
+    [
+        ({"profile": "work"}, "aws --profile work x"),
+        ({"emulator": "http://127.0.0.1:4000"}, "aws --endpoint-url http://127.0.0.1:4000 x"),
+        ({}, "aws x"),
+    ],
+)
+def test_a_hint_to_aws_s_command_line_stays_in_the_same_aws(
+    options: dict[str, str], command: str
+) -> None:
+    assert Project(Path("/"), **options).aws_command("x") == command
+
+
+@pytest.mark.parametrize(
     ("make", "command"),
     [
         (True, "make deploy STAGE=prod AWS_PROFILE='my work'"),

@@ -145,8 +145,8 @@ def test_a_change_that_would_delete_data_is_refused(shop: Shop) -> None:
     file = ".chalice/resources.json"
     assert shop.is_refused() == (
         f"{file} would delete {shop.name}-dev-jobs with its data. If you mean it: "
-        f"`aws cloudformation deploy --stack-name {shop.stack} --template-file {file} "
-        f"--parameter-overrides App={shop.name} Stage=dev`."
+        f"`aws --endpoint-url {shop.aws} cloudformation deploy --stack-name {shop.stack} "
+        f"--template-file {file} --parameter-overrides App={shop.name} Stage=dev`."
     )
     assert shop.queue()
     shop.put()

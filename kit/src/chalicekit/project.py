@@ -134,6 +134,15 @@ class Project:
         words += [] if port == DEFAULT_EMULATOR_PORT else ["--emulator-port", str(port)]
         return shlex.join(words)
 
+    def aws_command(self, arguments: str) -> str:
+        """Return what the user types for a command of AWS's own command line, in the same AWS."""
+        words = ["aws"]
+        if self.emulator and not self.configured:
+            words += ["--endpoint-url", self.emulator]
+        elif self.profile:
+            words += ["--profile", self.profile]
+        return f"{shlex.join(words)} {arguments}"
+
 
 def read_json(path: Path, folder: Path) -> dict[str, Any]:
     """Return the content of a JSON file in `folder`; raises Refusal if it is no JSON object."""

@@ -106,10 +106,13 @@ def bring_up(project: Project, path: Path, say: Callable[[str], object]) -> None
         stacks.delete_change_set(ChangeSetName=planned["ChangeSetId"])
     if lost:
         overrides = " ".join(f"{key}={value}" for key, value in sorted(values.items()))
+        by_hand = project.aws_command(
+            f"cloudformation deploy --stack-name {name} --template-file .chalice/{path.name}"
+            f"{' --parameter-overrides ' if overrides else ''}{overrides}"
+        )
         raise Refusal(
             f".chalice/{path.name} would delete {', '.join(lost)} with its data. If you mean it: "
-            f"`aws cloudformation deploy --stack-name {name} --template-file .chalice/{path.name}"
-            f"{' --parameter-overrides ' if overrides else ''}{overrides}`."
+            f"`{by_hand}`."
         )
     if planned["Status"] == "FAILED":
         if "didn't contain changes" in planned["StatusReason"]:
@@ -268,7 +271,8 @@ def kept(project: Project) -> str:
         return ""
     if project.emulator:
         return f"The stack {name} is kept with its data, until the emulator ends."
+    by_hand = project.aws_command(f"cloudformation delete-stack --stack-name {name}")
     return (
-        f"The stack {name} is kept with its data. To delete it: `aws cloudformation delete-stack "
-        f"--stack-name {name}`, then each resource that its DeletionPolicy retains."
+        f"The stack {name} is kept with its data. To delete it: `{by_hand}`, then each resource "
+        "that its DeletionPolicy retains."
     )
