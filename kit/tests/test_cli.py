@@ -4,7 +4,9 @@ import os
 import socket
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -129,9 +131,9 @@ def test_an_app_that_is_none_of_chalice_s_is_refused(
     ],
 )
 def test_a_hint_to_aws_s_command_line_stays_in_the_same_aws(
-    options: dict[str, str], command: str
+    options: dict[str, Any], command: str
 ) -> None:
-    assert Project(Path("/"), **options).aws_command("x") == command
+    assert replace(Project(Path("/")), **options).aws_command("x") == command
 
 
 @pytest.mark.parametrize(
