@@ -51,7 +51,11 @@ COMMANDS = [
     if kind == "console"
     for command, printed in re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", text, re.MULTILINE)
 ]
-needs_aws_cli = pytest.mark.skipif(not shutil.which("aws"), reason="the AWS CLI is not installed")
+needs_aws_cli = pytest.mark.skipif(
+    not shutil.which("aws")
+    or bool(subprocess.run(["aws", "--version"], capture_output=True).returncode),
+    reason="the AWS CLI is not installed",
+)
 
 
 @pytest.fixture(scope="module")
