@@ -61,44 +61,32 @@ class ExpressApp(Chalice):
         self.register_middleware(self.like_express, "http")
 
     def _register_handler(
-        self,
-        handler_type: str,
-        name: str,
-        user_handler: Any,
-        wrapped_handler: Any,
-        kwargs: Any,
-        options: Any = None,
+        self, kind: str, name: str, function: Any, wrapped: Any, kwargs: Any, options: Any = None
     ) -> None:
         """Register a view or another function. Raises TypeError for an `async def`.
 
-        Lambda starts each function from app.py, by a name that nothing else has. Chalice names the
-        function's own module, where something else may have taken its name, and where that of a
-        blueprint has no log and no middleware.
+        `options` are those of a blueprint. Lambda starts each function from app.py, by a name that
+        nothing else has: Chalice names the function's own module and name, which something else may
+        have taken, and where a blueprint's function has no log and no middleware.
         """
-        refuse_async(name, user_handler)
+        refuse_async(function)
         full_name = ((options or {}).get("name_prefix") or "") + name
-        if handler_type == "authorizer":
-            wrapped_handler.func = with_head(wrapped_handler.func)
-            wrapped_handler.name = full_name  # Chalice forgets the prefix
-        if handler_type.startswith("on_ws_") and options:  # Chalice forgets this in a blueprint
-            wrapped_handler = self._wrap_handler(handler_type, name, user_handler)
-        functions = {**self.handler_map}
-        super()._register_handler(
-            handler_type, name, user_handler, wrapped_handler, {**kwargs}, options
-        )
-        if handler_type == "route":
-            self.handler_map.update(functions)  # a view does not replace a function of its name
-        elif "app" in sys.modules:
-            setattr(sys.modules["app"], f"_function_{full_name}", wrapped_handler)
-            registered: list[Any] = [*self.builtin_auth_handlers, *self.event_sources]
-            registered += [*self.pure_lambda_functions, *self.websocket_handlers.values()]
-            for function in registered:
-                if function.name == full_name:
-                    function.handler_string = f"app._function_{full_name}"
+        if kind == "authorizer":
+            wrapped.func = with_head(wrapped.func)
+            wrapped.name = full_name  # Chalice forgets the prefix
+        if kind.startswith("on_ws_"):  # Chalice forgets to wrap a blueprint's
+            wrapped = self._wrap_handler(kind, name, function)
+        if kind != "route" and "app" in sys.modules:
+            function, options = wrapped, {**(options or {}), "module_name": "app"}
+            function.__name__ = f"_function_{full_name}"
+            setattr(sys.modules["app"], function.__name__, function)
+        functions = {**self.handler_map} if kind == "route" else {}
+        super()._register_handler(kind, name, function, wrapped, {**kwargs}, options)
+        self.handler_map.update(functions)  # a view does not replace a function of its name
 
     def register_middleware(self, func: Any, event_type: str = "all") -> None:
         """Register a middleware. Raises TypeError for an `async def`."""
-        refuse_async(getattr(func, "__name__", ""), func)
+        refuse_async(func)
         super().register_middleware(func, event_type)
 
     def _register_route(self, name: str, user_handler: Any, kwargs: Any, **unused: Any) -> None:
@@ -125,11 +113,13 @@ class ExpressApp(Chalice):
             parameters = {name: unquote(value) for name, value in parameters.items()}
         query = event.get("multiValueQueryStringParameters") or {}
         event = {**event, "pathParameters": parameters, "multiValueQueryStringParameters": query}
+        is_request = event.get("requestContext", {}).get("resourcePath") is not None
+        request: Any = Request(event, context) if is_request else None  # the event may be another
         middleware = self._get_middleware_handlers("http")
         handler = Handler(self.routes, APIGateway(), self.log, self.debug, middleware)
         handler.api.binary_types = None  # type: ignore[assignment]  # or Chalice encodes
         self.lambda_context = context
-        self.current_request = handler.create_request_object(event, context)
+        self.current_request = handler.current_request = request
         response: dict[str, Any] = handler(event, context)
         if isinstance(response["body"], bytes):
             try:
@@ -157,8 +147,7 @@ class ExpressApp(Chalice):
         body, content_type = body_and_content_type(response.body, given)
         if response.body or status not in (204, 304):
             headers["content-type"] = ("Content-Type", content_type)
-            if "etag" not in headers:
-                headers["etag"] = ("ETag", entity_tag(body))
+            headers.setdefault("etag", ("ETag", entity_tag(body)))
         route = request and self.routes[request.path].get(request.method)
         if route and route.cors:
             headers = by_name(route.cors.get_access_control_headers()) | headers
@@ -207,29 +196,19 @@ class Request(ChaliceRequest):
 class Handler(RestAPIEventHandler):
     """Chalice's handler of a request, without the steps that `like_express` takes instead."""
 
-    def create_request_object(self, event: Any, context: Any) -> Any:
-        """Return the request, or None for an event that is not API Gateway's."""
-        is_request = event.get("requestContext", {}).get("resourcePath") is not None
-        self.current_request = Request(event, context) if is_request else None
-        return self.current_request
-
-    def _validate_response(self, response: Response) -> None:
-        pass
-
-    def _add_cors_headers(self, response: Response, cors_headers: dict[str, str]) -> None:
-        pass
-
+    def _validate_response(self, response: Response) -> None: ...
+    def _add_cors_headers(self, response: Response, cors_headers: dict[str, str]) -> None: ...
     def _validate_binary_response(self, *headers: Any) -> bool:
         return True
 
 
-def refuse_async(name: str, function: Any) -> None:
+def refuse_async(function: Any) -> None:
     """Raise TypeError if a function is an `async def`, which Chalice never awaits."""
-    flags = getattr(getattr(function, "__code__", None), "co_flags", 0)
-    if flags & 0x280:  # inspect's CO_COROUTINE and CO_ASYNC_GENERATOR
+    code = getattr(function, "__code__", None)
+    if code and code.co_flags & 0x280:  # inspect's CO_COROUTINE and CO_ASYNC_GENERATOR
         raise TypeError(
-            f"{name} is an `async def`: write `def`, and `asyncio.run(...)` in it for what it "
-            "awaits. (Importing asyncio takes longer than importing all of Chalice.)"
+            f"{code.co_name} is an `async def`: write `def`, and `asyncio.run(...)` in it for what "
+            "it awaits. (Importing asyncio takes longer than importing all of Chalice.)"
         )
 
 
@@ -301,11 +280,11 @@ def stringify(value: Any, key: object = "the response") -> str:
     if isinstance(value, (list, tuple)):
         return f"[{','.join([stringify(item, key) for item in value])}]"
     if isinstance(value, dict):
-        names = [
-            name if isinstance(name, str) else stringify(name, name).strip('"') for name in value
-        ]
-        items = map(stringify, value.values(), value)
-        return f"{{{','.join(map('{}:{}'.format, map(encode_basestring, names), items))}}}"
+        pairs = []
+        for key, item in value.items():
+            name = key if isinstance(key, str) else stringify(key, key).strip('"')
+            pairs.append(f"{encode_basestring(name)}:{stringify(item, key)}")
+        return f"{{{','.join(pairs)}}}"
     if hasattr(value, "__json__"):
         return stringify(value.__json__(), key)
     from datetime import date, datetime, timezone

@@ -118,18 +118,18 @@ def log_invocation(event: Any, get_response: Callable[[Any], Any]) -> Any:
         "extendedRequestId": request.context.get("extendedRequestId") if request else None,
     }
     thread_state.ids = {name: value for name, value in ids.items() if value}
+    if not request:
+        try:
+            return get_response(event)
+        except Exception:  # Chalice logs those of requests
+            LOG.exception("Unhandled exception")
+            raise
     start, status = perf_counter(), 500
     try:
-        response = get_response(event)
-        if request:
-            status = response.status_code
+        response = get_response(request)
+        status = response.status_code
         return response
-    except Exception:
-        if not request:  # Chalice logs those of requests
-            LOG.exception("Unhandled exception")
-        raise
     finally:
-        if request:
-            fields = {"method": request.method, "path": request.path, "status": status}
-            fields["durationMs"] = round((perf_counter() - start) * 1000, 3)
-            LOG.info("%(method)s %(path)s %(status)s", fields, extra=fields)
+        fields = {"method": request.method, "path": request.path, "status": status}
+        fields["durationMs"] = round((perf_counter() - start) * 1000, 3)
+        LOG.info("%(method)s %(path)s %(status)s", fields, extra=fields)
