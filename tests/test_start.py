@@ -5,90 +5,54 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from types import ModuleType
 from typing import Any
+from unittest.mock import MagicMock
 
 import pytest
+from chalice import Blueprint
 
-import chalicelib
-from chalicekit.runtime.events import proxy_event
+from chalicelib import express
 
-(PACKAGE,) = chalicelib.__path__
-PROJECT = Path(PACKAGE).parent
+PROJECT = Path(express.__file__).parent.parent
+KINDS = ["lambda_function", "authorizer", "on_ws_connect", "on_ws_message", "on_ws_disconnect"]
+SOURCES = ["schedule", "on_cw_event", "on_s3_event", "on_sns_message", "on_sqs_message"]
+SOURCES += ["on_kinesis_record", "on_dynamodb_record"]
+BLUEPRINT = """
+from chalice import Blueprint
 
+functions = Blueprint(__name__)
+
+@functions.lambda_function()
+def run(event, context):
+    functions.log.error("runs")
+    return __name__
+"""
 APP = """
-from chalicelib.a import a
-from chalicelib.b import b
+from chalicelib import a, b
 from chalicelib.express import ExpressApp
 
 app = ExpressApp("other")
-app.register_blueprint(a, name_prefix="a_")
-app.register_blueprint(b, name_prefix="b_")
-
+app.register_blueprint(a.functions, name_prefix="a_")
+app.register_blueprint(b.functions, name_prefix="b_")
 
 @app.lambda_function()
 def run(event, context):
     return "own"
 
-
 @app.route("/")
-def test():
+def run():
     return "a view"
 """
-BLUEPRINT_A = """
-from chalice import Blueprint
-
-a = Blueprint(__name__)
-
-
-@a.lambda_function(name="run")
-def run(event, context):
-    a.log.info("runs")
-    return "a"
-
-
-@a.schedule("rate(1 hour)")
-def test(event):
-    return event.source
-"""
-BLUEPRINT_B = """
-from chalice import Blueprint
-
-b = Blueprint(__name__)
-
-
-@b.lambda_function(name="run")
-def run(event, context):
-    return "b"
-"""
-LIST = """
-import json
-from app import app
-functions = [*app.event_sources, *app.pure_lambda_functions]
-print(json.dumps({function.name: function.handler_string for function in functions}))
-"""
 START = """
-import importlib, json, sys
+import importlib, json
+from app import app
 
-module, _, name = sys.argv[1].rpartition(".")
-start = getattr(importlib.import_module(module), name)  # as AWS's client does it
-print(json.dumps(start(json.load(sys.stdin), None)))
-"""
-# Chalice's own imports move into its functions when it is packaged; here they are there already.
-FIRST_REQUEST = """
-import json, sys
-import chalice.app
-from chalicelib.express import ExpressApp
+def start(handler):  # as AWS's client does it
+    module, _, name = handler.rpartition(".")
+    return getattr(importlib.import_module(module), name)({}, None)
 
-app = ExpressApp("other")
-app.route("/")(lambda: "안녕")
-app.route("/json")(lambda: {"a": [1, None]})
-for name in ("base64", "copy", "datetime", "decimal", "traceback", "typing", "urllib.parse"):
-    del sys.modules[name]
-    setattr(chalice.app, name, None)
-chalice.app.unquote_plus = None
-before = {*sys.modules}
-assert all(app(event, None)["statusCode"] == 200 for event in json.load(sys.stdin))
-print(*sorted({*sys.modules} - before))
+print(json.dumps({each.name: start(each.handler_string) for each in app.pure_lambda_functions}))
 """
 # What stands for Chalice has whatever is asked of it.
 START_OF_THE_APP = """
@@ -106,57 +70,42 @@ print(*sorted({*sys.modules} - before))
 """
 
 
-def python(folder: Path, code: str, *arguments: str, stdin: str = "") -> list[str]:
+def python(folder: Path, code: str) -> list[str]:
     """Run code in a Python of its own, in a folder; return the lines that it prints."""
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, cwd=folder, input=stdin, capture_output=True, text=True)
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr + done.stdout
     return done.stdout.splitlines()
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with two blueprints."""
-    folder = tmp_path_factory.mktemp("project")
-    (folder / "chalicelib").mkdir()
-    for name in ("__init__.py", "express.py", "logs.py"):
-        shutil.copy(PROJECT / "chalicelib" / name, folder / "chalicelib")
-    (folder / "app.py").write_text(APP)
-    (folder / "chalicelib/a.py").write_text(BLUEPRINT_A)
-    (folder / "chalicelib/b.py").write_text(BLUEPRINT_B)
-    return folder
+def test_lambda_starts_the_function_that_was_meant(tmp_path: Path) -> None:
+    shutil.copytree(PROJECT / "chalicelib", tmp_path / "chalicelib")
+    files = {"app.py": APP, "chalicelib/a.py": BLUEPRINT, "chalicelib/b.py": BLUEPRINT}
+    for name, code in files.items():
+        (tmp_path / name).write_text(code)
+    *log, results = python(tmp_path, START)
+    assert json.loads(results) == {"run": "own", "a_run": "chalicelib.a", "b_run": "chalicelib.b"}
+    assert [json.loads(line)["message"] for line in log] == ["runs", "runs"]
 
 
-EVENT: dict[str, Any] = {
-    "source": "aws.events",
-    **dict.fromkeys(["version", "account", "region", "detail", "detail-type", "time", "id"]),
-    "resources": [],
-}
-
-
-@pytest.mark.parametrize(
-    ("name", "result", "messages"),
-    [
-        ("run", "own", []),
-        ("a_run", "a", ["runs"]),
-        ("b_run", "b", []),
-        ("a_test", "aws.events", []),
-    ],
-)
-def test_lambda_starts_the_function_that_was_meant(
-    project: Path, name: str, result: str, messages: list[str]
+@pytest.mark.parametrize("prefix", ["", "a_"])
+@pytest.mark.parametrize("kind", [*KINDS, *SOURCES])
+def test_each_kind_of_function_of_a_blueprint_starts_from_app_py(
+    kind: str, prefix: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    handlers = json.loads(python(project, LIST)[-1])
-    *log, returned = python(project, START, handlers[name], stdin=json.dumps(EVENT))
-    assert json.loads(returned) == result
-    assert [json.loads(line)["message"] for line in log] == messages
-
-
-def test_a_first_request_imports_nothing() -> None:
-    """An import costs a request more than a start, for which Lambda gives a whole core."""
-    events = json.dumps([proxy_event("/"), proxy_event("/json")])
-    *log, imported = python(PROJECT, FIRST_REQUEST, stdin=events)
-    assert (len(log), imported) == (2, "")
+    module, called, name = ModuleType("app"), MagicMock(), f"{prefix}run"
+    monkeypatch.setitem(sys.modules, "app", module)
+    app, blueprint = express.ExpressApp("other", configure_logs=False), Blueprint("chalicelib.a")
+    source = ["a"] if kind in SOURCES else []
+    getattr(blueprint, kind)(*source, name="run")(lambda *event: called())
+    app.register_blueprint(blueprint, name_prefix=prefix or None)
+    functions: list[Any] = [*app.event_sources, *app.pure_lambda_functions]
+    functions += [*app.builtin_auth_handlers, *app.websocket_handlers.values()]
+    assert [(f.name, f.handler_string) for f in functions] == [(name, f"app._function_{name}")]
+    started = getattr(module, f"_function_{name}")
+    started(MagicMock(), None)
+    called.assert_called_once()
+    assert (app.handler_map, getattr(started, "name", name)) == ({name: started}, name)
 
 
 def test_the_start_imports_only_what_a_request_needs() -> None:
