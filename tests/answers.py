@@ -36,8 +36,9 @@ class Line(NamedTuple):
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 JSON = {"Content-Type": "application/json"}
-HELLO = Answer("hello world", HTML | {"ETag": 'W/"b-Kq5sNclPz7QV2+lfQIuc6R7oRu0"'})
-TEST = Answer("test", HTML | {"ETag": 'W/"4-qUqP5cyxm6YcTAhz05Hph5gvu9M"'})
+HELLO_TAG, TEST_TAG = 'W/"b-Kq5sNclPz7QV2+lfQIuc6R7oRu0"', 'W/"4-qUqP5cyxm6YcTAhz05Hph5gvu9M"'
+HELLO = Answer("hello world", HTML | {"ETag": HELLO_TAG})
+TEST = Answer("test", HTML | {"ETag": TEST_TAG})
 # API Gateway answers what no route matches. In the production stack it is a 404.
 NO_ROUTE = Answer('{"message":"Missing Authentication Token"}', JSON, 403)
 
@@ -54,11 +55,9 @@ ANSWERS = [
     Line("GET /test", TEST, {"Accept-Encoding": "gzip"}),
     Line("GET /test", TEST, {"Content-Type": "text/plain"}),
     Line("GET /test", TEST, {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}),
-    Line(
-        "GET /test", TEST.without_body(304), {"If-None-Match": 'W/"4-qUqP5cyxm6YcTAhz05Hph5gvu9M"'}
-    ),
-    Line("HEAD /", HELLO.without_body(304), {"If-None-Match": 'W/"b-Kq5sNclPz7QV2+lfQIuc6R7oRu0"'}),
-    Line("GET /", HELLO, {"If-None-Match": 'W/"4-qUqP5cyxm6YcTAhz05Hph5gvu9M"'}),
+    Line("GET /test", TEST.without_body(304), {"If-None-Match": TEST_TAG}),
+    Line("HEAD /", HELLO.without_body(304), {"If-None-Match": HELLO_TAG}),
+    Line("GET /", HELLO, {"If-None-Match": TEST_TAG}),
     Line("GET /test", TEST, {"If-None-Match": "*", "Cache-Control": "no-cache"}),
     Line("GET /nothing", NO_ROUTE),
     Line("GET /test/more", NO_ROUTE),
