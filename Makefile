@@ -93,7 +93,7 @@ bench: $(DEV) ## Run the benchmark (about four minutes)
 	$(RUN) benchmarks.measure
 
 clean: ## Remove builds, installations and caches
-	rm -rf build .venv .chalice/deployments .hypothesis .mypy_cache .pytest_cache .ruff_cache kit/.*_cache
+	rm -rf build .venv .chalice/deployments .mypy_cache .pytest_cache .ruff_cache kit/.*_cache
 
 # Each version of Python has its own virtual environment: the kit, and for development the rest.
 PIP := "$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile
