@@ -243,6 +243,7 @@ def test_a_header_is_sent_as_text() -> None:
 def test_what_cannot_be_sent_is_a_500_and_the_log_names_it(
     view: Any, message: str, caplog: Any
 ) -> None:
+    caplog.set_level("ERROR")
     assert sent_for(view)[:2] == (500, {})
     assert message in caplog.text.splitlines()[-1].split("Error: ")
 

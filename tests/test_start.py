@@ -25,7 +25,7 @@ functions = Blueprint(__name__)
 
 @functions.lambda_function()
 def run(event, context):
-    functions.log.error("runs")
+    functions.log.critical("runs")
     return __name__
 """
 APP = """
