@@ -144,7 +144,7 @@ def place(project: Project, handler: Any) -> str:
     if not code:
         return "app.py"
     path = Path(code.co_filename)
-    for folder in (project.build / "app", project.folder):
+    for folder in (project.build_folder / "app", project.folder):
         if path.is_relative_to(folder):
             return f"{path.relative_to(folder).as_posix()}, line {code.co_firstlineno}"
     return f"{path.name}, line {code.co_firstlineno}"

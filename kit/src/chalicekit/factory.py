@@ -82,7 +82,7 @@ def app_of(built: Build, project: Project) -> Iterator[Chalice]:
             os.environ.update(client_environment(project.emulator) if project.emulator else {})
             os.environ.update({"AWS_DEFAULT_REGION": region, "AWS_REGION": region})
             os.environ.update(project.config.environment_variables)
-            app = load_app(built.app, built.packages, built.in_layers)
+            app = load_app(built.app, built.requirements, built.in_layers)
         finally:
             os.chdir(folder)
             os.environ.clear()

@@ -13,7 +13,7 @@ def lock(project: Project) -> IO[str]:
     Two commands would write the same folder, and two deploys could create two APIs. Raises Refusal
     if another command has locked the stage.
     """
-    path = project.build.with_name(f"{project.stage}.lock")
+    path = project.build_folder.with_name(f"{project.stage}.lock")
     path.parent.mkdir(parents=True, exist_ok=True)
     file = path.open("w")
     try:

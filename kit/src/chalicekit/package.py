@@ -38,7 +38,7 @@ def package(
         built = build(project)
         with (
             app_of(built, project) as app,
-            tempfile.TemporaryDirectory(dir=project.build) as written,
+            tempfile.TemporaryDirectory(dir=project.build_folder) as written,
         ):
             checks.before_package(project, app, pkg_format)
             config, formats = StageConfig(project.config, app, []), (pkg_format, template_format)
@@ -46,7 +46,8 @@ def package(
             packager.package_app(config, written, project.stage)
             if single_file:
                 out.parent.mkdir(parents=True, exist_ok=True)
-                shutil.move(shutil.make_archive(str(project.build / "out"), "zip", written), out)
+                archive = shutil.make_archive(str(project.build_folder / "out"), "zip", written)
+                shutil.move(archive, out)
                 return
             out.mkdir(parents=True, exist_ok=True)
             for file in sorted(Path(written).iterdir()):  # only now: nothing failed

@@ -49,7 +49,7 @@ class Project:
     configured: bool = False
 
     @property
-    def build(self) -> Path:
+    def build_folder(self) -> Path:
         """The folder that everything for this stage is built in."""
         return (self.build_dir or self.folder / "build") / self.stage
 
@@ -57,7 +57,7 @@ class Project:
     def records(self) -> Path:
         """The folder of Chalice's records of what it deployed."""
         if self.emulator:
-            return self.build.parent / "emulated"
+            return self.build_folder.parent / "emulated"
         return self.folder / ".chalice" / "deployed"
 
     @cached_property

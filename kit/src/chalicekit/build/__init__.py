@@ -1,4 +1,4 @@
-"""From a project to its deployment package: files, requirements, imports, bytecode, zip.
+"""From a project to its package: files, requirements, imports, bytecode, boot, archive.
 
 Each step is a module of its own. A package that cannot work on Lambda is refused before anything is
 uploaded.
@@ -33,7 +33,7 @@ class Build:
 
     Attributes:
         app: A copy of the app's own files, without caches and files that are not packaged.
-        packages: The app's requirements, as this machine can import them.
+        requirements: What the app requires, as this machine can import it.
         package: The deployment package, a zip.
         layer: The zip of the managed layer, if the settings ask for one and it is not empty.
         in_layers: The names of the modules that the app expects in the layers of its settings.
@@ -41,7 +41,7 @@ class Build:
     """
 
     app: Path
-    packages: Path
+    requirements: Path
     package: Path
     layer: Path | None
     in_layers: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ def build(project: "Project") -> Build:
     The package is for the architecture in the settings, or for this machine if the project is to be
     deployed to an emulated AWS.
     """
-    config, folder = project.config, project.build
+    config, folder = project.config, project.build_folder
     shutil.rmtree(folder, ignore_errors=True)
     settings = kit_settings(config)
     app = files.copy_app(project.folder, folder / "app", settings.include)
