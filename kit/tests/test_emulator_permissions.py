@@ -226,6 +226,18 @@ def create_queue(aws: str, key: str, secret: str, token: str | None = None) -> N
     sqs.create_queue(QueueName="theirs")
 
 
+def test_a_role_of_your_account_is_not_known_and_may_do_everything(aws: str) -> None:
+    role = {"Role": "arn:aws:iam::123456789012:role/mine"}
+    function = make_function(aws, (ECHO / "caller.py").read_text(encoding="utf-8"), **role)
+    listing = {"service": "s3", "operation": "list_buckets", "parameters": {}}
+    assert invoke(aws, function, listing) == ["", 200, ""]
+    queue = client(aws, "sqs").create_queue(QueueName="of-your-account")["QueueUrl"]
+    source = f"arn:aws:sqs:{ACCOUNT}:{queue.rpartition('/')[2]}"
+    client(aws, "lambda").create_event_source_mapping(FunctionName=function, EventSourceArn=source)
+    with pytest.raises(ClientError, match="The role with name nobody cannot be found"):
+        make_function(aws, "", role="nobody")
+
+
 @pytest.mark.parametrize("key", ["test", "AKIAIOSFODNN7EXAMPLE", "000000000000"])
 def test_you_may_do_everything_with_any_credentials(aws: str, key: str) -> None:
     create_queue(aws, key, "any")

@@ -148,6 +148,13 @@ def test_scripts_data_records_and_chalice_itself_are_left_out(folder: Path) -> N
     assert names_in(found / "extra-3.0.dist-info") == {"METADATA", "entry_points.txt"}
 
 
+def test_nothing_replaces_the_standard_library(folder: Path) -> None:
+    make_wheel(folder / "wheels", "typing", {"typing.py": "1 / 0"})
+    make_wheel(folder / "wheels", "enum34", {"enum/__init__.py": "1 / 0", "enum34.py": ""})
+    found = names_in(installed(folder, "typing\nenum34"))
+    assert found == {"typing-1.0.dist-info", "enum34-1.0.dist-info", "enum34.py"}
+
+
 def test_a_record_cannot_name_a_file_to_remove(folder: Path) -> None:
     (folder / "precious").touch()
     rows = "".join(f"..//{folder}/precious,,\n..{'/..' * 9}{folder}/precious,,\n")

@@ -340,7 +340,10 @@ def unpack(folder: Path, wheels: Path, site: Path, architecture: str | None) -> 
     for path in sorted(site.rglob("*"), reverse=True):  # first what is in a folder
         if path.is_dir() and (path.name == "__pycache__" or not any(path.iterdir())):
             shutil.rmtree(path)
-    shutil.rmtree(site / "chalice", ignore_errors=True)  # Chalice adds what Lambda needs of it
+    # Chalice adds what Lambda needs of it. Backports such as typing would replace Python's own.
+    for path in [*site.iterdir()]:
+        if path.name.partition(".")[0] in {"chalice"} | sys.stdlib_module_names:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def can_run(architecture: str) -> bool:

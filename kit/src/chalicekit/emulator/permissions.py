@@ -2,7 +2,8 @@
 
 With its setting AUTH, MiniStack derives the action and the resource of each call, evaluates the
 caller's policies, conditions among them, and refuses in the words of the called service. A function
-calls with the credentials of its role. You call with any others, and may do everything.
+calls with the credentials of its role. You call with any others, and may do everything; so does a
+function whose role is one of your account's, which is not known here.
 """
 
 import json
@@ -11,7 +12,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 from typing import Any
 
-from ministack.core import iam_actions, iam_evaluator
+from ministack.core import iam_actions, iam_evaluator, lambda_runtime
 from ministack.core.responses import get_account_id
 from ministack.services import iam, lambda_svc, s3, sts
 
@@ -49,6 +50,8 @@ extract_resource = iam_actions.extract_resource_arn
 access_denied = iam_actions.access_denied_response
 enforce_policies = iam_evaluator.enforce
 create_event_source = lambda_svc._create_esm
+validate_role = iam_evaluator.validate_role_arn
+credentials_of_role = lambda_runtime.execution_credentials
 
 refused_call: ContextVar[tuple[str, str]] = ContextVar("refused_call")
 
@@ -61,12 +64,35 @@ def patch_permissions() -> None:
     iam_actions.access_denied_response = refusal
     iam_evaluator.enforce = enforce
     lambda_svc._create_esm = create_readable_event_source
+    iam_evaluator.validate_role_arn = problem_of_role
+    lambda_runtime.execution_credentials = credentials_of
 
 
 def is_yours(access_key: str) -> bool:
     """Tell whether an access key is none of a role or a user in the emulated AWS."""
     made = {key for _, key in iam._access_keys.to_dict()} | sts._sessions.keys()
     return access_key not in made
+
+
+def is_elsewhere(role: str) -> bool:
+    """Tell whether a role is another account's: its settings may name one of yours."""
+    account = role.split(":")[4:5]
+    return bool(account and account != [get_account_id()])
+
+
+def problem_of_role(role: str) -> str | None:
+    """Return why a function cannot have a role, or None."""
+    problem: str | None = None if is_elsewhere(role) else validate_role(role)
+    return problem
+
+
+def credentials_of(config: dict[str, Any]) -> dict[str, str]:
+    """Return the variables with a function's credentials."""
+    if not is_elsewhere(config["Role"]):
+        credentials: dict[str, str] = credentials_of_role(config)
+        return credentials
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    return dict.fromkeys(names, "test")
 
 
 def action_of(
@@ -240,6 +266,8 @@ def refused_source(request: dict[str, Any]) -> Any:
 
 def may_call(role: str, action: str, resource: str) -> bool:
     """Tell whether a role's policies allow an action on a resource."""
+    if is_elsewhere(role):
+        return True
     account = role.split(":")[4]
     context = iam_evaluator.EvalContext(
         role, "AssumedRole", account, action, resource, resource.split(":")[3]
