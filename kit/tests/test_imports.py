@@ -93,6 +93,7 @@ def test_an_import_that_is_not_packaged_is_reported(tmp_path: Path, code: str, m
         "from chalicelib.set import anything",
         "from chalicelib.star import anything",
         "import app",
+        "import sys\nsys.path.insert(0, 'chalicelib')\nimport orders.tax, lazy",
         "try:\n    import helpers\nexcept ImportError:\n    import other_helpers",
         "try:\n    import helpers\nexcept (ValueError, ModuleNotFoundError):\n    pass",
         "try:\n    import helpers\nexcept:\n    pass",

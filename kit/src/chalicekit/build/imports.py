@@ -190,12 +190,35 @@ def files_for(module: str) -> Iterator[str]:
         yield from (f"{path}.py", f"{path}/__init__.py")
 
 
+def is_own(path: str) -> bool:
+    """Tell whether a file in the package is the app's own."""
+    return path.removesuffix(".py").partition("/")[0] in OWN
+
+
+def uses_path(tree: ast.Module) -> bool:
+    """Tell whether a module uses `sys.path`, which it may change."""
+    return any(
+        isinstance(n, ast.Attribute) and ast.unparse(n) == "sys.path" for n in ast.walk(tree)
+    )
+
+
+def tails(files: Iterable[str]) -> Iterator[str]:
+    """Yield the paths of the app's own files relative to each of the folders they are in."""
+    for path in filter(is_own, files):
+        parts = path.split("/")
+        yield from ("/".join(parts[start:]) for start in range(1, len(parts)))
+
+
 def missing_imports(files: Mapping[str, Path]) -> Iterator[tuple[str, int, str]]:
     """Yield the path, the line and the module of each import of the app that fails on Lambda.
 
     Raises Refusal for a module of the app that is not valid Python.
     """
-    names, trees = module_names(files), reached(files)
+    trees = reached(files)
+    own = {path: tree for path, tree in trees.items() if is_own(path)}
+    names = module_names(files)
+    if any(isinstance(tree, ast.Module) and uses_path(tree) for tree in own.values()):
+        names = module_names(tails(files)) | names  # the app's folders may be on Python's path
 
     def lacks(module: str) -> bool:
         top, *_ = parts = module.split(".")
@@ -216,9 +239,7 @@ def missing_imports(files: Mapping[str, Path]) -> Iterator[tuple[str, int, str]]
             return not names_in(tree) & {name, *MAKES_NAMES}
         return names.get(module) is False  # no code can have the name
 
-    for path, tree in trees.items():
-        if path.removesuffix(".py").partition("/")[0] not in OWN:
-            continue
+    for path, tree in own.items():
         if isinstance(tree, SyntaxError):
             raise Refusal(f"{path}, line {tree.lineno or 1}: SyntaxError: {tree.msg}")
         for line, module, name in imports(tree, package_of(path), is_optional_in(tree)):
