@@ -74,7 +74,7 @@ class ExpressApp(Chalice):
         if kind == "authorizer":
             wrapped.func = with_head(wrapped.func)
             wrapped.name = full_name  # Chalice forgets the prefix
-        if kind.startswith("on_ws_"):  # Chalice forgets to wrap a blueprint's
+        if kind.startswith("on_ws_"):  # Chalice does not wrap a blueprint's in the middleware
             wrapped = self._wrap_handler(kind, name, function)
         if kind != "route" and "app" in sys.modules:
             function, options = wrapped, {**(options or {}), "module_name": "app"}
@@ -117,7 +117,7 @@ class ExpressApp(Chalice):
         request: Any = Request(event, context) if is_request else None  # the event may be another
         middleware = self._get_middleware_handlers("http")
         handler = Handler(self.routes, APIGateway(), self.log, self.debug, middleware)
-        handler.api.binary_types = None  # type: ignore[assignment]  # or Chalice encodes
+        handler.api.binary_types = None  # type: ignore[assignment]  # encoded below, not by Chalice
         self.lambda_context = context
         self.current_request = handler.current_request = request
         response: dict[str, Any] = handler(event, context)
@@ -196,6 +196,7 @@ class Request(ChaliceRequest):
 class Handler(RestAPIEventHandler):
     """Chalice's handler of a request, without the steps that `like_express` takes instead."""
 
+    # `by_name` validates headers and keeps what is CORS's; `__call__` encodes bytes.
     def _validate_response(self, response: Response) -> None: ...
     def _add_cors_headers(self, response: Response, cors_headers: dict[str, str]) -> None: ...
     def _validate_binary_response(self, *headers: Any) -> bool:
