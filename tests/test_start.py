@@ -97,14 +97,14 @@ def test_each_kind_of_function_of_a_blueprint_starts_from_app_py(
     monkeypatch.setitem(sys.modules, "app", module)
     app, blueprint = express.ExpressApp("other", configure_logs=False), Blueprint("chalicelib.a")
     source = ["a"] if kind in SOURCES else []
-    getattr(blueprint, kind)(*source, name="run")(lambda *event: called())
+    getattr(blueprint, kind)(*source, name="run")(lambda *event: called(len(event)))
     app.register_blueprint(blueprint, name_prefix=prefix or None)
     functions: list[Any] = [*app.event_sources, *app.pure_lambda_functions]
     functions += [*app.builtin_auth_handlers, *app.websocket_handlers.values()]
     assert [(f.name, f.handler_string) for f in functions] == [(name, f"app._function_{name}")]
     started = getattr(module, f"_function_{name}")
     started(MagicMock(), None)
-    called.assert_called_once()
+    called.assert_called_once_with(2 if kind == "lambda_function" else 1)
     assert (app.handler_map, getattr(started, "name", name)) == ({name: started}, name)
 
 
