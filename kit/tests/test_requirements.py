@@ -323,6 +323,10 @@ def test_without_requirements_there_are_no_modules(folder: Path, text: str | Non
     assert names_in(install(folder, "arm64")) == set()
 
 
+def test_what_pip_freeze_adds_on_debian_is_left_out(folder: Path) -> None:
+    assert "extra.py" in names_in(installed(folder, "extra\npkg-resources==0.0.0", "arm64"))
+
+
 def test_a_file_of_powershell_is_read(folder: Path) -> None:
     text = "--no-index\r\n--find-links wheels\r\nextra\r\n"
     (folder / "requirements.txt").write_text(text, encoding="utf-16")

@@ -238,7 +238,9 @@ def find_wheels(folder: Path, wheels: Path, architecture: str | None) -> dict[st
     stubs = wheels.with_name("stubs")
     stubs.mkdir()
     constraints = stubs / "constraints.txt"
-    constraints.touch()
+    # `pip freeze` lists this on Debian and Ubuntu, and no index has it.
+    of_debian = make_stub(stubs, "pkg-resources", "0.0.0")
+    constraints.write_text(f"pkg-resources @ {of_debian.as_uri()}\n", encoding="utf-8")
     failed_build: PipError | None = None
     while True:
         try:
