@@ -1,5 +1,6 @@
 """Make MiniStack's Lambda run functions as AWS's does: with AWS's own runtime client."""
 
+import asyncio
 import json
 import os
 import re
@@ -69,10 +70,11 @@ def patch_lambda(folder: Path, url: str) -> None:
 
 
 def be_ready(name: str, _: float) -> None:
-    """Let a function that is new or changed be ready at once, and not after some time."""
+    """Let a function that is new or changed be ready once this call has its response: pending."""
     function = lambda_svc._functions[name]
     for item in (function, *function["versions"].values()):
-        item["config"] |= {"State": "Active", "LastUpdateStatus": "Successful"}
+        done = {"State": "Active", "LastUpdateStatus": "Successful"}
+        asyncio.get_running_loop().call_soon(item["config"].update, done)
 
 
 async def control_plane(
