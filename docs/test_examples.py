@@ -15,9 +15,10 @@ from typing import Any
 import pytest
 
 from chalicekit import local
-from chalicekit.emulator.on_demand import EmulatorProcess, client_environment
+from chalicekit.emulator.on_demand import EmulatorProcess
 from chalicekit.project import Project
 from chalicekit.pytest_plugin import EmulatedAws
+from chalicekit.variables import client_variables
 
 PROJECT = Path(__file__).parent.parent
 FILES = [
@@ -153,7 +154,7 @@ def deployed(grown: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
         assert emulated.deployed_url
         for command, _ in COMMANDS:
             if "aws " in command:
-                environment = os.environ | client_environment(aws.url)
+                environment = os.environ | client_variables(aws.url)
                 subprocess.run(["bash", "-c", command], env=environment, check=True)
         yield emulated
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from chalicekit.emulator import on_demand
-from chalicekit.emulator.on_demand import EmulatorProcess, client_environment
+from chalicekit.emulator.on_demand import EmulatorProcess
+from chalicekit.variables import client_variables
 from tests.emulated import client, deploy_echo, make_function, send
 from tests.processes import free_port, is_listening, serving, wait_until
 
@@ -88,7 +89,7 @@ def test_an_emulated_aws_on_demand_starts_with_the_first_request() -> None:
         assert aws.process
         process = aws.process
     assert process.returncode == 0
-    assert client_environment(aws.url)["AWS_ENDPOINT_URL"] == aws.url
+    assert client_variables(aws.url)["AWS_ENDPOINT_URL"] == aws.url
 
 
 def test_an_emulated_aws_on_demand_that_nobody_uses_starts_nothing() -> None:

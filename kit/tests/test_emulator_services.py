@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from chalicekit.emulator.on_demand import client_environment
+from chalicekit.variables import client_variables
 from tests.emulated import PYTHON, client, log_of, make_role
 from tests.processes import wait_until
 from tests.project import CHALICE, TestProject
@@ -39,7 +39,7 @@ def message(event):
 def app(aws: str, tmp_path_factory: pytest.TempPathFactory) -> TestProject:
     """An app with a topic and a WebSocket, which Chalice has deployed."""
     project = TestProject(tmp_path_factory.mktemp("app") / "project", aws, APP)
-    project.environment |= client_environment(aws)
+    project.environment |= client_variables(aws)
     client(aws, "sns").create_topic(Name=f"{project.name}-news")
     project.allow({"Effect": "Allow", "Action": "execute-api:ManageConnections", "Resource": "*"})
     done = project.start(CHALICE, "--project-dir", str(project.folder), "deploy")

@@ -56,10 +56,10 @@ from chalice.policy import AppPolicyGenerator
 from chalice.utils import UI, OSUtils
 
 from chalicekit.build import Build
-from chalicekit.emulator.on_demand import client_environment
 from chalicekit.load import load_app
 from chalicekit.merge import FragmentMerger
 from chalicekit.project import Project
+from chalicekit.variables import client_variables
 
 OS = OSUtils()
 
@@ -79,7 +79,7 @@ def app_of(built: Build, project: Project) -> Iterator[Chalice]:
     try:
         try:
             os.chdir(built.app)
-            os.environ.update(client_environment(project.emulator) if project.emulator else {})
+            os.environ.update(client_variables(project.emulator) if project.emulator else {})
             os.environ.update({"AWS_DEFAULT_REGION": region, "AWS_REGION": region})
             os.environ.update(project.config.environment_variables)
             app = load_app(built.app, built.requirements, built.in_layers)

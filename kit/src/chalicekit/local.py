@@ -24,7 +24,6 @@ from chalice.app import ChaliceAuthorizer
 from chalice.deploy.validate import validate_routes
 from watchfiles import Change, DefaultFilter, watch
 
-from chalicekit.emulator.on_demand import client_environment
 from chalicekit.errors import Refusal
 from chalicekit.gateway import create_server
 from chalicekit.lifetime import end_with_parent
@@ -32,6 +31,7 @@ from chalicekit.load import load_app, places
 from chalicekit.ports import usable_port
 from chalicekit.pretty import PrettyStream
 from chalicekit.project import DEFAULT_EMULATOR_PORT, Project
+from chalicekit.variables import NO_ACCOUNT, client_variables
 
 # Without the current folder, from which `-c` imports
 SERVER = """
@@ -42,13 +42,6 @@ main()
 """
 FOLDERS = ("chalicelib", "vendor")
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE")
-# Clients of AWS find no credentials with these.
-NO_ACCOUNT = {
-    "AWS_CONFIG_FILE": os.devnull,
-    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "BOTO_CONFIG": os.devnull,
-}
 NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")
 
 
@@ -175,7 +168,7 @@ def environment_of(project: Project) -> dict[str, str]:
     else:
         own = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
         regions = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
-        aws = client_environment(project.emulator) if project.emulator else NO_ACCOUNT
+        aws = client_variables(project.emulator) if project.emulator else NO_ACCOUNT
         environment = own | regions | aws
         environment["AWS_REGION"] = environment["AWS_DEFAULT_REGION"]  # as on Lambda
     variables = project.config.scope(project.stage, "api_handler").environment_variables

@@ -36,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if config.getini("chalice_stage") and not hasattr(config, "workerinput"):
         project = project_of(config)
         own = {name for name in os.environ if name.startswith("AWS_")}
-        environment = client_environment_of(config) | project.config.environment_variables
+        environment = client_variables_of(config) | project.config.environment_variables
         for name in own - environment.keys():
             del os.environ[name]
         os.environ.update(environment)
@@ -66,13 +66,14 @@ def project_of(config: pytest.Config, emulator: str = "") -> "Project":
     return Project(folder, str(config.getini("chalice_stage")) or "dev", emulator)
 
 
-def client_environment_of(config: pytest.Config) -> dict[str, str]:
+def client_variables_of(config: pytest.Config) -> dict[str, str]:
     """Return the variables for clients of the emulated AWS, which starts with their first call."""
-    from chalicekit.emulator.on_demand import EmulatorProcess, client_environment
+    from chalicekit.emulator.on_demand import EmulatorProcess
+    from chalicekit.variables import client_variables
 
     if EMULATED_AWS not in config.stash:
         config.stash[EMULATED_AWS] = EmulatorProcess()
-    return client_environment(config.stash[EMULATED_AWS].url)
+    return client_variables(config.stash[EMULATED_AWS].url)
 
 
 class EmulatedAws:
@@ -146,7 +147,7 @@ def emulated_aws(
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("AWS_")]:
             patch.delenv(name)
-        environment = client_environment_of(request.config)
+        environment = client_variables_of(request.config)
         for name, value in environment.items():
             patch.setenv(name, value)
         project = project_of(request.config, environment["AWS_ENDPOINT_URL"])

@@ -12,17 +12,10 @@ import click
 
 from chalicekit.build import boot_child, files, imports
 from chalicekit.errors import Refusal
-from chalicekit.runtime.environment import VARIABLES, lambda_python
+from chalicekit.runtime.environment import function_variables, lambda_python
+from chalicekit.variables import NO_AWS
 
 SECONDS = 60  # Lambda gives 10 s, on a machine that does nothing else
-NO_AWS = {
-    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",  # nothing listens there
-    "AWS_MAX_ATTEMPTS": "1",
-    "AWS_EC2_METADATA_DISABLED": "true",
-    "AWS_ACCESS_KEY_ID": "test",
-    "AWS_SECRET_ACCESS_KEY": "test",
-    "AWS_SESSION_TOKEN": "test",
-}
 OS = ("<frozen os>", "/os.py")  # where os.environ is
 # Errors of AWS's SDK, other clients and databases when there is no network
 UNREACHABLE = {"ConnectionError", "ConnectionFailure", "HTTPClientError", "OperationalError"}
@@ -54,24 +47,14 @@ def check(
         "layers": list(layers),
         "beside": sys.path if layers else [],
     }
-    function = {
-        "AWS_LAMBDA_FUNCTION_NAME": name,
-        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
-        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{name}",
-        "AWS_LAMBDA_LOG_STREAM_NAME": "boot",
-        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-        "LAMBDA_TASK_ROOT": str(task),
-        "LAMBDA_RUNTIME_DIR": "/var/runtime",
-        "_HANDLER": "app.app",
-    }
+    environment = function_variables(name, task) | NO_AWS | {"_HANDLER": "app.app"}
     code = Path(boot_child.__file__).read_text(encoding="utf-8")
     with TemporaryDirectory(dir=task.parent) as folder:
         try:
             done = subprocess.run(
                 [lambda_python(Path(folder)), "-c", code, json.dumps(arguments)],
                 cwd=task,
-                env=VARIABLES | NO_AWS | function | dict(variables),
+                env=environment | dict(variables),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=SECONDS,

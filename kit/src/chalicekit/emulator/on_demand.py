@@ -9,24 +9,6 @@ from select import select
 from threading import Thread
 
 
-def client_environment(url: str) -> dict[str, str]:
-    """Return the variables with which AWS's clients use the emulated AWS at `url`.
-
-    They are for an environment without other AWS_ variables, AWS_PROFILE for example.
-    """
-    return {
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "test",
-        "AWS_SECRET_ACCESS_KEY": "test",
-        "AWS_DEFAULT_REGION": "us-east-1",
-        "AWS_CONFIG_FILE": os.devnull,
-        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-        "AWS_EC2_METADATA_DISABLED": "true",
-        "NO_PROXY": "127.0.0.1",
-        "no_proxy": "127.0.0.1",
-    }
-
-
 class EmulatorProcess:
     """An emulated AWS in a process of its own, at `url`; a context manager that stops it.
 

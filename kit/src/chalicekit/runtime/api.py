@@ -14,7 +14,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-from chalicekit.runtime.environment import VARIABLES
+from chalicekit.runtime.environment import function_variables
 
 REQUEST_ID = "8476a536-e9f4-11e8-9739-2dfe598c3fcd"
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:test"
@@ -147,21 +147,13 @@ def booted(
     function = Function()
     with runtime_api(function) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
-        lambda_environment = VARIABLES | {
-            "AWS_LAMBDA_RUNTIME_API": f"127.0.0.1:{server.server_port}",
-            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-            "AWS_LAMBDA_FUNCTION_NAME": "test",
-            "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
-            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
-            "AWS_LAMBDA_LOG_GROUP_NAME": "/aws/lambda/test",
-            "AWS_LAMBDA_LOG_STREAM_NAME": "2026/01/01/[$LATEST]0",
-            "LAMBDA_TASK_ROOT": str(code),
-        }
+        variables = function_variables("test", code)
+        variables["AWS_LAMBDA_RUNTIME_API"] = f"127.0.0.1:{server.server_port}"
         function.started = time.perf_counter()
         process = subprocess.Popen(
             command,
             cwd=code,
-            env=lambda_environment | environment,
+            env=variables | environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,

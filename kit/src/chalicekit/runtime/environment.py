@@ -37,6 +37,20 @@ RESERVED = (
 RESERVED_VARIABLES = frozenset(RESERVED.split())
 
 
+def function_variables(name: str, code: Path) -> dict[str, str]:
+    """Return the variables of the function `name`, whose code is in the folder `code`."""
+    return VARIABLES | {
+        "AWS_LAMBDA_FUNCTION_NAME": name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": "128",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": "2026/01/01/[$LATEST]0",
+        "LAMBDA_RUNTIME_DIR": "/var/runtime",
+        "LAMBDA_TASK_ROOT": str(code),
+    }
+
+
 def lambda_python(folder: Path) -> Path:
     """Create a virtual environment in `folder` and return its Python.
 
