@@ -146,13 +146,9 @@ class TestProject:
     def command(
         self, name: str, *arguments: str, stage: str = "dev", aws: bool = True
     ) -> list[str]:
-        """Return the command line of a command of the kit."""
-        command = [sys.executable, "-m", "chalicekit", "--project-dir", str(self.folder), name]
-        if name not in ("emulator", "install"):
-            command += ["--stage", stage]
-            if aws and self.aws:
-                command += ["--emulated", "--emulator-port", self.aws.rpartition(":")[2]]
-        return [*command, *arguments]
+        """Return the command line of a command of the kit, in the emulated AWS if `aws`."""
+        emulator = self.aws if aws and name != "install" else ""
+        return Project(self.folder, stage, emulator).argv(name, *arguments)
 
     def start(self, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""

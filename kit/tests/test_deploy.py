@@ -213,7 +213,7 @@ def test_the_emulated_aws_has_urls_of_its_own(aws: str, emulator: str, shown: st
     ("make", "hint"),
     [
         (True, "make deploy AWS=emulated AWS_PORT={port} STAGE=prod"),
-        (False, "chalicekit --project-dir . deploy --stage prod --emulated --emulator-port {port}"),
+        (False, "chalicekit --project-dir . deploy --emulated --emulator-port {port} --stage prod"),
     ],
 )
 def test_a_hint_repeats_what_the_user_chose(project: TestProject, make: bool, hint: str) -> None:

@@ -95,18 +95,13 @@ def explain(error: Exception, project: "Project") -> str | None:
     while hasattr(error, "original_error"):  # Chalice wraps AWS's error
         error = error.original_error
     hint = f"is `{project.command('emulator')}` running?" if project.emulator else "are you online?"
-    if project.configured and project.emulator:
+    if project.configured:
         hint = "is it running?"
+    emulated = project.emulated().command("deploy")
     for kinds, line in EXPLANATIONS:
         if isinstance(error, kinds):
-            line = line.format(
-                error=error,
-                place=project.emulator or "AWS",
-                hint=hint,
-                emulated="make deploy AWS=emulated"
-                if project.make
-                else "chalicekit deploy --emulated",
-            )
+            place = project.emulator or "AWS"
+            line = line.format(error=error, place=place, hint=hint, emulated=emulated)
             return " ".join(line.split())
     return str(error) if isinstance(error, OSError) and error.errno in MACHINE_ERRNOS else None
 

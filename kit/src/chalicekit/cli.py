@@ -5,44 +5,16 @@ import signal
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import wraps
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
-from chalice.constants import DEFAULT_STAGE_NAME
 
 from chalicekit import __version__
 from chalicekit.lifetime import end_with_parent
 from chalicekit.ports import port_number
-from chalicekit.project import DEFAULT_EMULATOR_PORT, Project
-
-Command = TypeVar("Command", bound=Callable[..., Any])
-
-
-def project_options(command: Command) -> Command:
-    """Add the options that say which stage, and in which AWS."""
-    for option in (
-        click.option("--profile", default="", help="The profile of your AWS configuration."),
-        click.option(
-            "--emulator-port",
-            default=str(DEFAULT_EMULATOR_PORT),
-            show_default=True,
-            help="The port of the emulated AWS.",
-        ),
-        click.option("--emulated", is_flag=True, help="Use the emulated AWS on this machine."),
-        click.option("--stage", default=DEFAULT_STAGE_NAME, show_default=True, help="The stage."),
-    ):
-        command = option(command)
-    return command
-
-
-def project_of(context: click.Context, /, options: dict[str, Any]) -> Project:
-    """Return the project that the options name, and take them out of `options`."""
-    option = "AWS_PORT" if context.obj["make"] else "--emulator-port"
-    port = port_number(options.pop("emulator_port"), option)
-    emulator = f"http://127.0.0.1:{port}" if options.pop("emulated") else ""
-    stage, profile = options.pop("stage"), options.pop("profile")
-    return Project(stage=stage, emulator=emulator, profile=profile, **context.obj)
+from chalicekit.project import DEFAULT_EMULATOR_PORT, DEFAULT_STAGE, Project
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -65,19 +37,54 @@ def cli(context: click.Context, /, project_dir: Path, build_dir: Path | None, ma
     context.obj = {"folder": project_dir.resolve(), "build_dir": build_dir, "make": make}
 
 
-@cli.command()
+def project_options(command: click.Command) -> click.Command:
+    """Add the options that say which stage, and in which AWS."""
+    for option in (
+        click.option("--stage", default=DEFAULT_STAGE, show_default=True, help="The stage."),
+        click.option("--emulated", is_flag=True, help="Use the emulated AWS on this machine."),
+        click.option(
+            "--emulator-port",
+            default=str(DEFAULT_EMULATOR_PORT),
+            show_default=True,
+            help="The port of the emulated AWS.",
+        ),
+        click.option("--profile", default="", help="The profile of your AWS configuration."),
+    ):
+        command = option(command)
+    return command
+
+
+def project_command(function: Callable[..., None]) -> click.Command:
+    """Make a command of a function; its first parameter is the project that the options name."""
+
+    @wraps(function)
+    @click.pass_context
+    def run(
+        context: click.Context,
+        /,
+        stage: str,
+        emulated: bool,
+        emulator_port: str,
+        profile: str,
+        **own: Any,
+    ) -> None:
+        option = "AWS_PORT" if context.obj["make"] else "--emulator-port"
+        port = port_number(emulator_port, option)
+        emulator = f"http://127.0.0.1:{port}" if emulated else ""
+        function(Project(stage=stage, emulator=emulator, profile=profile, **context.obj), **own)
+
+    return project_options(cli.command()(run))
+
+
+@project_command
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default="8000", show_default=True, help="The port to listen on.")
 @click.option("--autoreload/--no-autoreload", default=True, help="Restart when the code changes.")
-@project_options
-@click.pass_context
-def local(
-    context: click.Context, /, host: str, port: str, autoreload: bool, **options: Any
-) -> None:
+def local(project: Project, host: str, port: str, autoreload: bool) -> None:
     """Serve the app on this machine."""
     from chalicekit.local import run
 
-    run(project_of(context, options), host, port, autoreload)
+    run(project, host, port, autoreload)
 
 
 @cli.command()
@@ -94,7 +101,8 @@ def install(context: click.Context, /) -> None:
     link.symlink_to(here.relative_to(link.parent))
 
 
-@cli.command()
+@project_command
+@click.argument("out", type=click.Path(path_type=Path))
 @click.option(
     "--pkg-format",
     type=click.Choice(["cloudformation", "terraform"]),
@@ -111,71 +119,56 @@ def install(context: click.Context, /) -> None:
 )
 @click.option("--single-file", is_flag=True, help="Write both into one zip, OUT.")
 @click.option("--merge-template", type=click.Path(), help="A template to merge into Chalice's.")
-@click.argument("out", type=click.Path(path_type=Path))
-@project_options
-@click.pass_context
-def package(context: click.Context, /, out: Path, **options: Any) -> None:
+def package(project: Project, out: Path, **options: Any) -> None:
     """Write the deployment package and its template into OUT."""
     from chalicekit.package import package as run
 
     logging.disable()  # the app's log would also show Chalice and the AWS SDK
-    run(project_of(context, options), out, **options)
+    run(project, out, **options)
 
 
-@cli.command()
+@project_command
 @click.option(
     "--autogen-policy/--no-autogen-policy", default=None, help="Replace the setting autogen_policy."
 )
 @click.option("--api-gateway-stage", help="Replace the setting api_gateway_stage.")
-@project_options
-@click.pass_context
-def deploy(context: click.Context, /, **options: Any) -> None:
+def deploy(project: Project, **settings: Any) -> None:
     """Deploy the app."""
     from chalicekit.deploy import deploy as run
 
     stop_in_one_line()
-    project = project_of(context, options)
-    run(
-        replace(
-            project, options={key: value for key, value in options.items() if value is not None}
-        )
-    )
+    given = {name: value for name, value in settings.items() if value is not None}
+    run(replace(project, options=given))
 
 
-@cli.command()
-@project_options
-@click.pass_context
-def url(context: click.Context, /, **options: Any) -> None:
+@project_command
+def url(project: Project) -> None:
     """Print the URL of the deployed API."""
     from chalicekit.deploy import url as run
 
-    run(project_of(context, options))
+    run(project)
 
 
-@cli.command()
-@project_options
-@click.pass_context
-def delete(context: click.Context, /, **options: Any) -> None:
+@project_command
+def delete(project: Project) -> None:
     """Delete what was deployed, except the logs and the data."""
     from chalicekit.deploy import delete as run
 
     stop_in_one_line()
-    run(project_of(context, options))
+    run(project)
 
 
-@cli.command()
+@project_command
 @click.option("-n", "--name", default="", help="The function; all of them by default.")
 @click.option(
     "-s", "--since", default="10m", show_default=True, help="How far to go back, or a time."
 )
 @click.option("-f", "--follow/--no-follow", default=False, help="Keep printing new lines.")
-@project_options
-@click.pass_context
-def logs(context: click.Context, /, name: str, since: str, follow: bool, **options: Any) -> None:
+def logs(project: Project, name: str, since: str, follow: bool) -> None:
     """Print the logs of the deployed functions."""
     from chalicekit.logs import logs as run
 
-    run(project_of(context, options), name, since, follow)
+    run(project, name, since, follow)
 
 
 @cli.command()

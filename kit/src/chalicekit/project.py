@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -10,6 +11,7 @@ from typing import Any
 
 from botocore.session import Session
 from chalice.config import Config
+from chalice.constants import DEFAULT_STAGE_NAME as DEFAULT_STAGE
 
 from chalicekit.aws import EmulatedSession, emulator_of
 from chalicekit.errors import Refusal
@@ -35,12 +37,12 @@ class Project:
         make: Whether hints name make's commands instead of `chalicekit`'s.
         build_dir: The folder to build in, or None for `build` in the project.
         options: Settings of the command line, which come before those of the file.
-        configured: Whether `emulator` is not the kit's own, but named in the AWS configuration.
+        configured: Whether the AWS configuration names `emulator`, and not the command line.
 
     """
 
     folder: Path
-    stage: str = "dev"
+    stage: str = DEFAULT_STAGE
     emulator: str = ""
     profile: str = ""
     make: bool = False
@@ -71,19 +73,20 @@ class Project:
     @cached_property
     def config(self) -> Config:
         """The stage's settings, without the app; raises Refusal if there is no such stage."""
-        stages = self.settings.get("stages", {"dev": {}})  # dev is Chalice's default
+        stages = self.settings.get("stages", {DEFAULT_STAGE: {}})
+        if not isinstance(stages, dict):
+            raise Refusal(".chalice/config.json: stages must be an object.")
         if self.stage not in stages:
-            known = " or ".join(stages) or 'add it to "stages" there'
-            advice = f"choose {known}" if stages else known
+            known = " or ".join(stages)
+            advice = f"choose {known}" if known else 'add it to "stages" there'
             raise Refusal(f"Stage {self.stage} is not in .chalice/config.json: {advice}.")
-        if not isinstance(stages, dict) or not isinstance(stages[self.stage], dict):
+        if not isinstance(stages[self.stage], dict):
             raise Refusal(f".chalice/config.json: stages.{self.stage} must be an object.")
-        defaults = {"project_dir": str(self.folder), **DEFAULTS}
         return Config(
             self.stage,
             user_provided_params=dict(self.options),
             config_from_disk=self.settings,
-            default_params=defaults,
+            default_params={"project_dir": str(self.folder), **DEFAULTS},
         )
 
     @property
@@ -99,40 +102,50 @@ class Project:
         return Session(profile=self.profile or None)
 
     def connected(self) -> "Project":
-        """Return the project with `emulator` set, if the AWS configuration names an endpoint."""
-        if self.emulator:
+        """Return the project with the emulated AWS that the AWS configuration may name."""
+        if self.emulator or not (endpoint := emulator_of(self.session)):
             return self
-        found = replace(self, emulator=emulator_of(self.session), configured=True)
+        found = replace(self, emulator=endpoint, configured=True)
         # The endpoint's own credentials and region may be configured with it, so keep the session.
         found.__dict__["session"] = self.session
         return found
 
+    def emulated(self) -> "Project":
+        """Return the project in the kit's own emulated AWS, for advice to use that."""
+        return replace(self, emulator=f"http://127.0.0.1:{DEFAULT_EMULATOR_PORT}", profile="")
+
     def command(self, name: str) -> str:
         """Return what the user types for a command, with the same stage and the same AWS."""
-        emulated = bool(self.emulator) and not self.configured
-        port = int(self.emulator.rpartition(":")[2]) if emulated else DEFAULT_EMULATOR_PORT
+        choices = self.choices(name)
         if self.make:
-            in_stage = name != "emulator"
-            options = {
-                "AWS": "emulated" if emulated and in_stage else "",
-                "AWS_PORT": "" if port == DEFAULT_EMULATOR_PORT else str(port),
-                "STAGE": self.stage if self.stage != "dev" and in_stage else "",
-                "AWS_PROFILE": self.profile if in_stage else "",
-            }
-            given = [f"{key}={shlex.quote(value)}" for key, value in options.items() if value]
-            return " ".join(["make", name, *given])
-        words = ["chalicekit"]
-        if self.folder != Path.cwd():
-            words += ["--project-dir", str(self.folder)]
-        words += [name]
+            return " ".join(["make", name, *(variable for variable, _ in choices)])
+        folder = [] if self.folder == Path.cwd() else ["--project-dir", str(self.folder)]
+        options = [word for _, option in choices for word in option]
+        return shlex.join(["chalicekit", *folder, name, *options])
+
+    def argv(self, name: str, *arguments: str) -> list[str]:
+        """Return the words that start a command in a process of its own."""
+        kit = [sys.executable, "-m", "chalicekit", "--project-dir", str(self.folder)]
+        kit += ["--build-dir", str(self.build_dir)] if self.build_dir else []
+        kit += ["--make"] if self.make else []
+        options = [word for _, option in self.choices(name) for word in option]
+        return [*kit, name, *options, *arguments]
+
+    def choices(self, name: str) -> list[tuple[str, list[str]]]:
+        """Return what the user chose and a command takes: make's variable and the kit's option."""
+        is_own = bool(self.emulator) and not self.configured
+        port = self.emulator.rpartition(":")[2] if is_own else ""
+        port = "" if port == str(DEFAULT_EMULATOR_PORT) else port
+        stage = "" if self.stage == DEFAULT_STAGE else self.stage
+        table = [
+            ("AWS", "emulated" if is_own else "", ["--emulated"]),
+            ("AWS_PORT", port, ["--emulator-port", port]),
+            ("STAGE", stage, ["--stage", stage]),
+            ("AWS_PROFILE", self.profile, ["--profile", self.profile]),
+        ]
         if name == "emulator":
-            words += [] if port == DEFAULT_EMULATOR_PORT else ["--port", str(port)]
-            return shlex.join(words)
-        words += [] if self.stage == "dev" else ["--stage", self.stage]
-        words += ["--profile", self.profile] if self.profile else []
-        words += ["--emulated"] if emulated else []
-        words += [] if port == DEFAULT_EMULATOR_PORT else ["--emulator-port", str(port)]
-        return shlex.join(words)
+            table = [("AWS_PORT", port, ["--port", port])]
+        return [(f"{key}={shlex.quote(value)}", option) for key, value, option in table if value]
 
     def aws_command(self, arguments: str) -> str:
         """Return what the user types for a command of AWS's own command line, in the same AWS."""
