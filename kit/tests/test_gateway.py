@@ -25,7 +25,8 @@ from chalice import (
 from chalice.config import Config
 from chalice.test import Client, HTTPResponse
 
-from chalicekit.gateway import create_server, use_gateway
+from chalicekit.gateway import use_gateway
+from chalicekit.http_server import Server
 from chalicekit.runtime.events import proxy_event
 
 README = Path(__file__).parent.parent / "README.md"
@@ -404,9 +405,9 @@ def connection(app: Any) -> Iterator[HTTPConnection]:
     }
     for method, view in views.items():
         app.route("/", methods=[method], content_types=[])(view)
-    with create_server(app, Config.create(), "127.0.0.1", 0) as server:
+    with Server(app, Config.create(), "127.0.0.1", 0) as server:
         threading.Thread(target=server.serve_forever, args=[0.05]).start()
-        connection = HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+        connection = HTTPConnection("127.0.0.1", server.server_address[1], timeout=10)
         yield connection
         connection.close()
         server.shutdown()
@@ -464,11 +465,11 @@ def test_threads_have_their_own_request(app: Any) -> None:
 
     app.route("/{name}")(wait)
     with (
-        create_server(app, Config.create(), "127.0.0.1", 0) as server,
+        Server(app, Config.create(), "127.0.0.1", 0) as server,
         ThreadPoolExecutor() as pool,
     ):
         pool.submit(server.serve_forever, 0.05)
-        url = f"http://127.0.0.1:{server.server_port}"
+        url = f"http://127.0.0.1:{server.server_address[1]}"
         bodies = list(pool.map(lambda name: requests.get(f"{url}/{name}", timeout=10).text, "ab"))
         server.shutdown()
     assert bodies == ["a a", "b b"]

@@ -3,15 +3,15 @@
 docs.aws.amazon.com/apigateway/latest/developerguide/set-up-lambda-proxy-integrations.html
 """
 
-import binascii
 import json
 import re
 import secrets
 from base64 import b64decode, b64encode
 from collections.abc import Iterable
-from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
+
+from requests.structures import CaseInsensitiveDict
 
 RESPONSE_FIELDS = {"statusCode", "headers", "multiValueHeaders", "body", "isBase64Encoded"}
 # Headers of a function that API Gateway renames, since they belong to its own connection
@@ -73,64 +73,65 @@ def event_body(body: bytes, content_type: str, binary_types: Iterable[str]) -> d
 
 
 def response_to(result: Any, accept: str, binary_types: Iterable[str]) -> Response:
-    """Return the response for a function's result, read from JSON, to a client's Accept header."""
-    if not is_well_formed(result):
+    """Return the response for a function's result, read from JSON, to a client's Accept header.
+
+    A malformed result is a 502. No field is required and no other field is allowed: that was
+    recorded on AWS. What AWS does with wrong Base64, or with a name or a value that is no header
+    (RFC 9110, 5.5), is not known.
+    """
+    try:
+        if not isinstance(result, dict) or result.keys() - RESPONSE_FIELDS:
+            raise ValueError("a field is not known")
+        status = str(result.get("statusCode") or 200)
+        if not re.fullmatch("[2-5][0-9][0-9]", status):
+            raise ValueError(f"{status} is no status")
+        headers = headers_in(result)
+        body = body_in(result, is_binary(accept, binary_types))
+    except (AttributeError, ValueError):
         return error_response(502, "InternalServerErrorException", "Internal server error")
-    pairs = [
-        (name, value)
-        for name, values in (result.get("multiValueHeaders") or {}).items()
-        for value in values
-    ]
+    return Response(int(status), headers, body)
+
+
+def headers_in(result: dict[str, Any]) -> dict[str, list[str]]:
+    """Return the headers in a result; AttributeError or ValueError if they are malformed."""
+    pairs = []
+    for name, values in (result.get("multiValueHeaders") or {}).items():
+        if not isinstance(values, list):
+            raise ValueError(f"{name} has no list of values")
+        pairs += [(name, value) for value in values]
     pairs += [pair for pair in (result.get("headers") or {}).items() if pair not in pairs]
-    headers: dict[str, tuple[str, list[str]]] = {}
+    headers: CaseInsensitiveDict[list[str]] = CaseInsensitiveDict()
     for name, value in pairs:
+        if not HEADER_NAME.fullmatch(name):
+            raise ValueError(f"{name} is no name of a header")
         sent_as = f"x-amzn-Remapped-{name}" if name.lower() in RENAMED else name
-        text = str(value).lower() if isinstance(value, bool) else value
-        headers.setdefault(sent_as.lower(), (sent_as, []))[1].append(text)
+        headers[sent_as] = [*headers.get(sent_as, []), header_text(value)]
     headers.pop("transfer-encoding", None)
-    headers.setdefault("content-type", ("Content-Type", ["application/json"]))
-    body = result.get("body") or ""
-    decode = result.get("isBase64Encoded") and is_binary(accept, binary_types)
-    content = b64decode(body) if decode else body.encode(errors="replace")
-    return Response(int(result.get("statusCode") or 200), dict(headers.values()), content)
+    headers.setdefault("Content-Type", ["application/json"])
+    return dict(headers)
+
+
+def header_text(value: Any) -> str:
+    """Return the value of a header as it is sent; raises ValueError if it is none."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str) or re.search("[\r\n\0]", value):
+        raise ValueError(f"{value!r} is no value of a header")
+    return value
+
+
+def body_in(result: dict[str, Any], decode: bool) -> bytes:
+    """Return the body in a result; raises ValueError if it is malformed."""
+    body = "" if result.get("body") is None else result["body"]
+    if not isinstance(body, str):
+        raise ValueError("a body is a text")
+    if not result.get("isBase64Encoded"):
+        return body.encode(errors="replace")
+    decoded = b64decode(body)
+    return decoded if decode else body.encode()
 
 
 def error_response(status: int, kind: str, message: str | None, key: str = "message") -> Response:
     """Return an error of API Gateway itself."""
     headers = {"Content-Type": ["application/json"], "x-amzn-ErrorType": [kind]}
     return Response(status, headers, json.dumps({key: message}, separators=(",", ":")).encode())
-
-
-def is_well_formed(result: Any) -> bool:
-    """Tell whether API Gateway accepts a function's result; it responds with 502 otherwise.
-
-    No field is required and no other field is allowed: that was recorded on AWS. What AWS does with
-    a name or a value that is no header (RFC 9110, 5.5) and with wrong Base64 is not known.
-    """
-    if not isinstance(result, dict) or not result.keys() <= RESPONSE_FIELDS:
-        return False
-    headers, lists = result.get("headers") or {}, result.get("multiValueHeaders") or {}
-    return (
-        isinstance(headers, dict)
-        and isinstance(lists, dict)
-        and all(isinstance(values, list) for values in lists.values())
-        and all(map(HEADER_NAME.fullmatch, chain(headers, lists)))
-        and all(map(is_header_value, chain(headers.values(), *lists.values())))
-        and isinstance(result.get("body"), str | None)
-        and re.fullmatch("[2-5][0-9][0-9]", str(result.get("statusCode") or 200)) is not None
-        and (not result.get("isBase64Encoded") or is_base64(result.get("body") or ""))
-    )
-
-
-def is_header_value(value: Any) -> bool:
-    """Tell whether API Gateway sends a value as a header's."""
-    return isinstance(value, bool) or (isinstance(value, str) and not re.search("[\r\n\0]", value))
-
-
-def is_base64(text: str) -> bool:
-    """Tell whether a text can be decoded."""
-    try:
-        b64decode(text)
-    except (binascii.Error, ValueError):
-        return False
-    return True
