@@ -7,17 +7,16 @@ import threading
 import time
 
 
-def end_with_parent(parent: int = 0) -> None:
+def end_with_parent() -> None:
     """Turn the end of the parent process, or of its terminal, into a SIGTERM for this process.
 
     Otherwise a server outlives a `make` that is killed, and a closed terminal (SIGHUP) ends it
     before it can clean up. SIGTERM raises SystemExit, unless a server library handles it. Ctrl-C
     also works where it was ignored, as in a script's background jobs.
 
-    Call this in the main thread, before anything else handles these signals. `parent` is the
-    parent's process id, which it gave to this process: it may have ended already.
+    Call this in the main thread, before anything else handles these signals.
     """
-    parent = parent or os.getppid()
+    parent = os.getppid()
 
     def terminate(*_: object) -> None:
         os.kill(os.getpid(), signal.SIGTERM)

@@ -4,7 +4,6 @@ Chalice's own reloader reads every file under the project each second and restar
 test caches included, so this module watches only the code.
 """
 
-import json
 import logging
 import os
 import signal
@@ -25,21 +24,13 @@ from chalice.deploy.validate import validate_routes
 from watchfiles import Change, DefaultFilter, watch
 
 from chalicekit.errors import Refusal
-from chalicekit.gateway import create_server
-from chalicekit.lifetime import end_with_parent
+from chalicekit.http_server import Server
 from chalicekit.load import load_app, places
 from chalicekit.ports import usable_port
 from chalicekit.pretty import PrettyStream
 from chalicekit.project import DEFAULT_EMULATOR_PORT, Project
 from chalicekit.variables import NO_ACCOUNT, client_variables
 
-# Without the current folder, from which `-c` imports
-SERVER = """
-import sys
-sys.path = [path for path in sys.path if path]
-from chalicekit.local import main
-main()
-"""
 FOLDERS = ("chalicelib", "vendor")
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE")
 NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")
@@ -58,7 +49,7 @@ def run(project: Project, host: str, port: str, autoreload: bool) -> None:
         ensure(project)
     with suppress(KeyboardInterrupt):
         if autoreload:
-            supervise(project, host, number or free_port(host))
+            supervise(project.folder, number or free_port(host))
         else:
             serve(project, host, number)
 
@@ -69,19 +60,17 @@ def free_port(host: str) -> int:
         return int(server.getsockname()[1])
 
 
-def supervise(project: Project, host: str, port: int) -> None:
+def supervise(folder: Path, port: int) -> None:
     """Run the server in a process of its own, and start it again after each change of the code."""
-    folder = project.folder
-    arguments = [str(folder), project.stage, project.emulator, project.profile, project.make]
-    given = json.dumps([os.getpid(), host, port, *arguments])
-    command = [sys.executable, "-c", SERVER, given]
+    # This command line again; the last one of an option counts.
+    command = [sys.executable, *sys.orig_argv[1:], "--port", str(port), "--no-autoreload"]
     while True:
-        with started(command):
-            next(watch(*folders(folder), watch_filter=partial(is_code, folder), recursive=False))
+        with started(command) as process:
+            wait_for_change(folder, process)
 
 
 @contextmanager
-def started(command: list[str]) -> Iterator[None]:
+def started(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a program in this terminal's foreground, so that a debugger in it can read from there.
 
     Ctrl-C does not reach it: this process ends it.
@@ -92,7 +81,7 @@ def started(command: list[str]) -> Iterator[None]:
     process = subprocess.Popen(command)
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        yield
+        yield process
     finally:
         process.terminate()
         try:
@@ -104,9 +93,26 @@ def started(command: list[str]) -> Iterator[None]:
             termios.tcsetattr(0, termios.TCSANOW, terminal)
 
 
-def is_code(project: Path, change: Change, path: str) -> bool:
+def wait_for_change(folder: Path, process: "subprocess.Popen[bytes]") -> None:
+    """Return when the code has changed; say so if the server has ended before."""
+    has_ended = False
+    for changes in watch(
+        *folders(folder),
+        watch_filter=partial(is_code, folder),
+        recursive=False,
+        rust_timeout=200,
+        yield_on_timeout=True,
+    ):
+        if changes:
+            return
+        if not has_ended and process.poll() is not None:
+            has_ended = True
+            print("Waiting for a change.")
+
+
+def is_code(folder: Path, change: Change, path: str) -> bool:
     """Tell whether a change can affect the app: its code, its settings or its requirements."""
-    inside = Path(path).relative_to(project)
+    inside = Path(path).relative_to(folder)
     return (
         inside.parts[0] in FOLDERS
         or inside == Path(".chalice", "config.json")
@@ -115,33 +121,26 @@ def is_code(project: Path, change: Change, path: str) -> bool:
     ) and DefaultFilter()(change, str(inside))
 
 
-def folders(project: Path) -> list[Path]:
-    """Return the folders that hold code now; call it again to find new ones."""
-    inner = [path for name in FOLDERS for path in (project / name).glob("**/") if path.is_dir()]
-    return [project, project / ".chalice", *inner]
+def folders(folder: Path) -> list[Path]:
+    """Return the folders in a project's that hold code now; call it again to find new ones."""
+    inner = [path for name in FOLDERS for path in (folder / name).glob("**/") if path.is_dir()]
+    return [folder, folder / ".chalice", *inner]
 
 
 def serve(project: Project, host: str, port: int) -> None:
     """Serve the app in this process; raises Refusal if it cannot be imported."""
     from chalicekit.build import requirements
 
-    # Python cannot tell two versions of a file apart that have the same length and second, and
-    # would serve the bytecode of the first.
-    sys.dont_write_bytecode = True
+    # At once, as Lambda ends: a thread of the app may wait for input in a debugger.
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     packages = requirements.install(project.folder)
     advice = advice_by_error(project)
-    environment = environment_of(project)
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(project.folder)
-    sys.stdout = cast(TextIO, PrettyStream(sys.stdout))
-    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")  # as Chalice
-    logging.getLogger("botocore").setLevel(logging.WARNING)  # not where it finds its settings
+    prepare_process(project)
     advise_in_log(project.folder, advice)
     try:
         app = load_app(project.folder, packages)
         validate_routes(app.routes)
-        server = create_server(app, project.config, host, port)
+        server = Server(app, project.config, host, port)
     except Refusal as refusal:
         if line := advice_for(refusal.__cause__, advice):
             raise Refusal(f"{refusal}. {line}") from refusal
@@ -150,29 +149,42 @@ def serve(project: Project, host: str, port: int) -> None:
         raise Refusal(f"The app cannot be served: {error}") from error
     if names := ", ".join(open_routes(app)):
         print(f"Everyone may call {names} here. On AWS, Cognito, IAM or an API key decides.")
-    print(f"Serving on http://{host}:{server.server_port}", flush=True)
+    print(f"Serving on http://{host}:{server.server_address[1]}", flush=True)
     with server:
         server.serve_forever()
 
 
-def environment_of(project: Project) -> dict[str, str]:
+def prepare_process(project: Project) -> None:
+    """Give this process the variables, the folder and the log of the app."""
+    # Python cannot tell two versions of a file apart that have the same length and second, and
+    # would serve the bytecode of the first.
+    sys.dont_write_bytecode = True
+    variables = variables_for(project)
+    os.environ.clear()
+    os.environ.update(variables)
+    os.chdir(project.folder)
+    sys.stdout = cast(TextIO, PrettyStream(sys.stdout))
+    logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(message)s")  # as Chalice
+    logging.getLogger("botocore").setLevel(logging.WARNING)  # not where it finds its settings
+
+
+def variables_for(project: Project) -> dict[str, str]:
     """Return the variables that the app gets: this machine's, Lambda's region, and its stage's.
 
     The machine's AWS configuration applies only if the user names a profile.
     """
-    environment = dict(os.environ)
-    region = environment.get("AWS_REGION") or environment.get("AWS_DEFAULT_REGION") or "us-east-1"
+    machine = dict(os.environ)
     if project.profile and not project.emulator:
-        environment = {name: value for name, value in environment.items() if name not in KEYS}
-        environment["AWS_PROFILE"] = project.profile
+        variables = {name: value for name, value in machine.items() if name not in KEYS}
+        variables["AWS_PROFILE"] = project.profile
     else:
-        own = {name: value for name, value in environment.items() if not name.startswith("AWS_")}
-        regions = {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}
-        aws = client_variables(project.emulator) if project.emulator else NO_ACCOUNT
-        environment = own | regions | aws
-        environment["AWS_REGION"] = environment["AWS_DEFAULT_REGION"]  # as on Lambda
-    variables = project.config.scope(project.stage, "api_handler").environment_variables
-    return environment | {name: str(value) for name, value in variables.items()}
+        region = machine.get("AWS_REGION") or machine.get("AWS_DEFAULT_REGION") or "us-east-1"
+        variables = {name: value for name, value in machine.items() if not name.startswith("AWS_")}
+        variables["AWS_DEFAULT_REGION"] = region
+        variables |= client_variables(project.emulator) if project.emulator else NO_ACCOUNT
+        variables["AWS_REGION"] = variables["AWS_DEFAULT_REGION"]  # Lambda sets both
+    own = project.config.scope(project.stage, "api_handler").environment_variables
+    return variables | {name: str(value) for name, value in own.items()}
 
 
 def open_routes(app: Chalice) -> list[str]:
@@ -204,11 +216,11 @@ def advice_by_error(project: Project) -> dict[str, str]:
     return dict.fromkeys(NO_CREDENTIALS, advice)
 
 
-def advice_for(error: BaseException | None, advice: Mapping[str, str]) -> str | None:
-    """Return the advice for an error or for what it was raised for, or None."""
+def advice_for(error: BaseException | None, advice: Mapping[str, str]) -> str:
+    """Return the advice for an error or for what it was raised for, or ""."""
     while error and type(error).__name__ not in advice:
         error = error.__cause__ or error.__context__
-    return advice[type(error).__name__] if error else None
+    return advice[type(error).__name__] if error else ""
 
 
 def advise_in_log(folder: Path, advice: Mapping[str, str]) -> None:
@@ -224,16 +236,3 @@ def advise_in_log(folder: Path, advice: Mapping[str, str]) -> None:
         return record
 
     logging.setLogRecordFactory(create_record_or_advise)
-
-
-def main() -> None:
-    """Be the process that `supervise` starts."""
-    parent, host, port, folder, *rest = json.loads(sys.argv[1])
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr] # for the abrupt end
-    end_with_parent(parent)
-    # At once, as Lambda ends: a thread of the app may wait for input in a debugger.
-    signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
-    try:
-        serve(Project(Path(folder), *rest), host, port)
-    except Refusal as refusal:
-        sys.exit(f"{str(refusal).rstrip('.')}. Waiting for a change.")
