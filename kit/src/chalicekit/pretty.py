@@ -1,50 +1,40 @@
-"""A log of JSON lines, as people read it: time, level, message, then fields and the traceback."""
+"""A log of JSON lines, as people read it: time, level, message and fields, then the traceback."""
 
 import json
-import os
 import re
-from collections.abc import Iterable, Iterator
-from typing import TextIO
+from textwrap import indent
+from typing import Any, TextIO
 
-BOLD, DIM, RESET = "\033[1m", "\033[2m", "\033[0m"
-COLOURS = {"CRITICAL": "\033[31m", "ERROR": "\033[31m", "WARNING": "\033[33m", "DEBUG": DIM}
-# Frames of a traceback that are not the app's: libraries, Chalice and Python, here and on Lambda
-OTHERS = re.compile(
-    r"site-packages|dist-packages|/lib/python3|/chalicekit/|/var/(task/chalice|runtime|lang)/|<"
-)
-CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all except tabs and line breaks
 
 
-def pretty(text: str, colour: bool) -> str:
-    """Return a line of a log for a person; only a traceback in it changes if it is no JSON record.
+def for_reader(text: str, stream: TextIO) -> str:
+    """Return a line of a log for a person if `stream` is a terminal, and unchanged otherwise."""
+    return pretty(text) if stream.isatty() else text
+
+
+def pretty(text: str) -> str:
+    """Return a line of a log for a person; it stays as it is if it is no JSON record.
 
     A record is an object with `level` and `message`, as in Lambda's own JSON format. `text` may end
-    with a line break. Control characters are escaped: a terminal would obey them.
+    with a line break.
     """
     record = record_in(text)
     if record is None:
-        return "".join(styled(text.splitlines(keepends=True))) if colour else text
-    level, time = str(record.pop("level")), str(record.pop("timestamp", "")).replace("T", " ")
-    message = escaped(as_text(record.pop("message"))).replace("\n", "\n    ")
-    fields, blocks = list[str](), list[str]()
-    for name, value in record.items():
-        if name == "stackTrace" and isinstance(value, list):
-            value = "\n".join(str(entry).rstrip("\n") for entry in value)
-        shown = escaped(as_text(value))
-        if "\n" in shown:
-            blocks += shown.rstrip("\n").split("\n")
-        elif name not in ("errorType", "errorMessage") or "stackTrace" not in record:
-            fields.append(f"{name}={shown}")
-    head = [(DIM, time), (COLOURS.get(level, ""), f"{level:<7}"), ("", message)]
-    head += [(DIM, " ".join(fields))]
-    if colour:
-        blocks = [*styled(blocks)]
-        head = [("", f"{style}{part}{RESET}" if style and part else part) for style, part in head]
-    lines = [" ".join(part for _, part in head if part), *(f"    {line}" for line in blocks)]
-    return "\n".join(lines) + text[len(text.rstrip("\n")) :]
+        return text
+    level, message = as_text(record.pop("level")), as_text(record.pop("message"))
+    timestamp = as_text(record.pop("timestamp", "")).replace("T", " ")
+    if isinstance(stack := record.get("stackTrace"), list):
+        record["stackTrace"] = "\n".join(str(line).rstrip("\n") for line in stack)
+    texts = {name: as_text(value) for name, value in record.items()}
+    fields = [f"{name}={value}" for name, value in texts.items() if "\n" not in value]
+    blocks = [value.rstrip("\n") for value in texts.values() if "\n" in value]
+    first_line = [timestamp, f"{level:<7}", message.replace("\n", "\n    "), *fields]
+    lines = [" ".join(filter(None, first_line)), *[indent(block, "    ") for block in blocks]]
+    return "\n".join(lines) + ("\n" if text.endswith("\n") else "")
 
 
-def record_in(text: str) -> dict[str, object] | None:
+def record_in(text: str) -> dict[str, Any] | None:
     """Return the record that a text is, or None."""
     try:
         found = json.loads(text) if text.startswith("{") else None
@@ -54,41 +44,16 @@ def record_in(text: str) -> dict[str, object] | None:
     return found if is_record else None
 
 
-def styled(lines: Iterable[str]) -> Iterator[str]:
-    """Yield lines; in a traceback, the app's frames stand out and the others stand back."""
-    style = ""
-    for line in lines:
-        if line.startswith('  File "'):
-            style = DIM if OTHERS.search(line) else BOLD
-        elif not line.startswith("    "):
-            style = ""
-        yield f"{style}{line.rstrip()}{RESET}{line[len(line.rstrip()) :]}" if style else line
-
-
-def as_text(value: object) -> str:
-    """Return a field's value as text."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-def escaped(text: str) -> str:
-    """Return text without control characters, except line breaks and tabs."""
+def as_text(value: Any) -> str:
+    """Return a field's value as text, with control characters escaped: a terminal obeys them."""
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return CONTROL.sub(lambda found: repr(found[0])[1:-1], text)
-
-
-def for_reader(text: str, stream: TextIO) -> str:
-    """Return a line of a log for a person if `stream` is a terminal, and unchanged otherwise.
-
-    It has colours if the terminal has them (no-color.org).
-    """
-    colour = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return pretty(text, colour) if stream.isatty() else text
 
 
 class PrettyStream:
     """A stream that shows the log which is written to it as people read it, if it is a terminal."""
 
     def __init__(self, stream: TextIO) -> None:
-        """Wrap a stream."""
         self.stream = stream
 
     def write(self, text: str) -> int:
