@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chalicekit.runtime import client
-from chalicekit.runtime.api import REQUEST_ID, Function, booted_python, runtime_api
+from chalicekit.runtime.api import REQUEST_ID, Function, RuntimeApi, booted_python
 from chalicekit.runtime.environment import VERSION, lambda_python
 from chalicekit.runtime.events import proxy_event
 from tests.emulated import ECHO
@@ -75,15 +75,15 @@ def test_a_function_serves_one_event_after_the_other(tmp_path: Path, python: Pat
 )
 def test_a_web_page_gets_and_reports_nothing(headers: dict[str, str]) -> None:
     function = Function()
-    with runtime_api(function) as server:
+    with RuntimeApi(function) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         for method, path in ("GET", "next"), ("POST", f"{REQUEST_ID}/response"):
-            connection = HTTPConnection("127.0.0.1", server.server_port)
+            connection = HTTPConnection("127.0.0.1", server.server_address[1])
             connection.request(method, f"{client.PATH}{path}", b"1", headers)
             assert connection.getresponse().status == 403
             connection.close()
         server.shutdown()
-    assert function.outcomes.empty()
+    assert function.reports.empty()
     assert not function.settled.is_set()
 
 

@@ -184,7 +184,7 @@ class Instance(lambda_runtime.Worker):  # type: ignore[misc]
     ) -> dict[str, Any]:
         """Return the outcome of an invocation and its log, in MiniStack's words."""
         with self._lock:
-            if not self.function or not self.function.outcomes.empty():  # it has ended
+            if not self.function or not self.function.reports.empty():  # it has ended
                 self._spawn()
             assert self.function
             timeout = self.config["Timeout"]

@@ -9,9 +9,10 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from socketserver import ThreadingTCPServer
 from typing import Any
 
 from chalicekit.runtime.environment import function_variables
@@ -33,7 +34,7 @@ class Function:
 
     def __init__(self) -> None:
         self.events = SimpleQueue[tuple[bytes, dict[str, str]] | None]()
-        self.outcomes = SimpleQueue[tuple[str, Any]]()
+        self.reports = SimpleQueue[tuple[str, Any]]()
         self.started = time.perf_counter()
         self.ready: float | None = None  # when it first asks for an event: the end of INIT
         self.settled = threading.Event()  # it is ready, or it has failed
@@ -41,25 +42,18 @@ class Function:
         self.process_id = 0
 
     def report(self, kind: str, payload: Any) -> None:
-        """Add a report, which `outcome` returns."""
-        self.outcomes.put((kind, payload))
+        """Add a report, which `invoke` returns."""
+        self.reports.put((kind, payload))
         self.settled.set()
-
-    def outcome(self, seconds: float = 30) -> tuple[str, Any]:
-        """Return the function's next report: its kind and payload.
-
-        The kind is `response`, `error`, `init/error`, or `exit` with the process' exit status.
-        TimeoutError if there is no report within `seconds`.
-        """
-        try:
-            return self.outcomes.get(timeout=seconds)
-        except Empty:
-            raise TimeoutError(f"the function reported nothing within {seconds} s") from None
 
     def invoke(
         self, event: Any, seconds: float = 30, request_id: str = REQUEST_ID, arn: str = ARN
     ) -> tuple[str, Any]:
-        """Return the outcome of an invocation, which may take `seconds`."""
+        """Send an event; return the function's next report: its kind and payload.
+
+        The kind is `response`, `error`, `init/error`, or `exit` with the process' exit status.
+        TimeoutError if there is no report within `seconds`.
+        """
         self.request_id = request_id
         headers = {
             "Lambda-Runtime-Aws-Request-Id": request_id,
@@ -68,71 +62,83 @@ class Function:
             "Content-Type": "application/json",  # without it, AWS's runtime client crashes
         }
         self.events.put((json.dumps(event).encode(), headers))
-        return self.outcome(seconds)
+        try:
+            return self.reports.get(timeout=seconds)
+        except Empty:
+            raise TimeoutError(f"the function reported nothing within {seconds} s") from None
 
 
-def runtime_api(function: Function) -> ThreadingHTTPServer:
-    """Return a server with the Runtime API of one function."""
+class RuntimeApi(ThreadingTCPServer):
+    """A server with the Runtime API of one function, on any port of 127.0.0.1."""
 
-    class RuntimeApi(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
+    daemon_threads = True
 
-        def parse_request(self) -> bool:
-            """Refuse requests of web pages: they are for another host or name their site."""
-            if not super().parse_request():
-                return False
-            own = f"127.0.0.1:{self.connection.getsockname()[1]}"
-            sites = self.headers["Origin"], self.headers["Sec-Fetch-Site"]
-            if self.headers["Host"] == own and sites == (None, None):
-                return True
-            self.send_error(403)
+    def __init__(self, function: Function) -> None:
+        self.function = function
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, *_: Any) -> None:
+        """Ignore it: a function that ends breaks its connection."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    """The calls of a function."""
+
+    server: RuntimeApi
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # or the body waits for the client to acknowledge the headers
+
+    def parse_request(self) -> bool:
+        """Refuse requests of web pages: they are for another host or name their site."""
+        if not super().parse_request():
             return False
+        sites = self.headers["Origin"], self.headers["Sec-Fetch-Site"]
+        if self.headers["Host"] == self.server.address and sites == (None, None):
+            return True
+        self.send_error(403)
+        return False
 
-        def do_GET(self) -> None:
-            function.ready = function.ready or time.perf_counter()
-            function.settled.set()
-            event = function.events.get()
-            if event is None:
-                self.close_connection = True
-            else:
-                self.respond(200, *event)
+    def do_GET(self) -> None:
+        """Respond with the next event, once there is one."""
+        function = self.server.function
+        function.ready = function.ready or time.perf_counter()
+        function.settled.set()
+        event = function.events.get()
+        if event is None:
+            self.close_connection = True
+        else:
+            self.respond(200, *event)
 
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            kind = self.path.rpartition("/")[2]
-            if self.path.endswith("/init/error"):
-                function.report("init/error", json.loads(body))
-            elif function.request_id not in self.path:
-                return self.respond(400, b'{"errorType": "InvalidRequestID"}')
-            elif len(body) > RESPONSE_LIMIT:
-                function.report("error", TOO_LARGE)
-                return self.respond(413, b'{"errorType": "RequestEntityTooLarge"}')
-            else:
-                function.report(kind, json.loads(body))
-            return self.respond(202)
+    def do_POST(self) -> None:
+        """Take a report."""
+        function = self.server.function
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.endswith("/init/error"):
+            function.report("init/error", json.loads(body))
+            self.respond(202)
+        elif function.request_id not in self.path:
+            self.respond(400, b'{"errorType": "InvalidRequestID"}')
+        elif len(body) > RESPONSE_LIMIT:
+            function.report("error", TOO_LARGE)
+            self.respond(413, b'{"errorType": "RequestEntityTooLarge"}')
+        else:
+            function.report(self.path.rpartition("/")[2], json.loads(body))
+            self.respond(202)
 
-        def respond(
-            self, status: int, body: bytes = b"", headers: dict[str, str] | None = None
-        ) -> None:
-            self.send_response(status)
-            for name, value in (headers or {}).items():
-                self.send_header(name, value)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+    def respond(
+        self, status: int, body: bytes = b"", headers: dict[str, str] | None = None
+    ) -> None:
+        """Send a response."""
+        self.send_response(status)
+        for name, value in (headers or {}).items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
-        def log_message(self, *_: Any) -> None:
-            """Log nothing."""
-
-    class Server(ThreadingHTTPServer):
-        daemon_threads = True
-        block_on_close = False
-
-        def handle_error(self, *_: Any) -> None:
-            """Ignore it: a function that ends breaks its connection."""
-
-    return Server(("127.0.0.1", 0), RuntimeApi)
+    def log_message(self, *_: Any) -> None:
+        """Log nothing."""
 
 
 @contextmanager
@@ -145,10 +151,10 @@ def booted(
     output, which pytest shows if a test fails.
     """
     function = Function()
-    with runtime_api(function) as server:
+    with RuntimeApi(function) as server:
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
         variables = function_variables("test", code)
-        variables["AWS_LAMBDA_RUNTIME_API"] = f"127.0.0.1:{server.server_port}"
+        variables["AWS_LAMBDA_RUNTIME_API"] = server.address
         function.started = time.perf_counter()
         process = subprocess.Popen(
             command,
