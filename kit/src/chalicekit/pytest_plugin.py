@@ -6,15 +6,17 @@ environment variables and reach the emulated AWS instead of an AWS account.
 """
 
 import os
+import re
 import subprocess
 import sys
-import tempfile
+import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import pytest
 
@@ -34,12 +36,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Give the tests the environment of the stage in `chalice_stage`, before any import."""
     if config.getini("chalice_stage") and not hasattr(config, "workerinput"):
-        project = project_of(config)
-        own = {name for name in os.environ if name.startswith("AWS_")}
-        environment = client_variables_of(config) | project.config.environment_variables
-        for name in own - environment.keys():
-            del os.environ[name]
-        os.environ.update(environment)
+        stage = project_of(config).config.environment_variables
+        variables = variables_of(config) | stage
+        os.environ.clear()
+        os.environ.update(variables)
 
 
 def pytest_runtest_setup() -> None:
@@ -66,14 +66,18 @@ def project_of(config: pytest.Config, emulator: str = "") -> "Project":
     return Project(folder, str(config.getini("chalice_stage")) or "dev", emulator)
 
 
-def client_variables_of(config: pytest.Config) -> dict[str, str]:
-    """Return the variables for clients of the emulated AWS, which starts with their first call."""
+def variables_of(config: pytest.Config) -> dict[str, str]:
+    """Return this process's variables, which lead AWS's clients to the emulated AWS.
+
+    It starts with their first call.
+    """
     from chalicekit.emulator.on_demand import EmulatorProcess
     from chalicekit.variables import client_variables
 
     if EMULATED_AWS not in config.stash:
         config.stash[EMULATED_AWS] = EmulatorProcess()
-    return client_variables(config.stash[EMULATED_AWS].url)
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return own | client_variables(config.stash[EMULATED_AWS].url)
 
 
 class EmulatedAws:
@@ -119,22 +123,23 @@ class EmulatedAws:
     @contextmanager
     def served(self) -> Iterator[str]:
         """Serve the app with `chalicekit local`; yield its URL without a slash at the end."""
-        with tempfile.TemporaryFile("w+") as output:
-            command = self.command("local", "--port", "0", "--no-autoreload")
+        log = self.build / "log"
+        with log.open("w") as output:
             process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=output, text=True
+                self.command("local", "--port", "0", "--no-autoreload"),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             )
-            assert process.stdout
-            try:
-                lines = (line for line in process.stdout if line.startswith("Serving on "))
-                if not (line := next(lines, "")):
-                    output.seek(0)
-                    pytest.fail(f"chalicekit local: {output.read().strip()}", pytrace=False)
-                yield line.split()[-1]
-            finally:
-                process.terminate()
-                process.wait(timeout=30)
-                process.stdout.close()
+        try:
+            while not (serving := re.search("Serving on (.+)\n", log.read_text("utf-8"))):
+                if process.poll() is not None:
+                    pytest.fail(f"chalicekit local: {log.read_text('utf-8')}", pytrace=False)
+                time.sleep(0.05)
+            yield serving[1]
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
 
 
 @pytest.fixture(scope="session")
@@ -144,13 +149,9 @@ def emulated_aws(
     """An emulated AWS that has the project's resources; boto3's clients use it."""
     from chalicekit.resources import ensure
 
-    with pytest.MonkeyPatch.context() as patch:
-        for name in [name for name in os.environ if name.startswith("AWS_")]:
-            patch.delenv(name)
-        environment = client_variables_of(request.config)
-        for name, value in environment.items():
-            patch.setenv(name, value)
-        project = project_of(request.config, environment["AWS_ENDPOINT_URL"])
+    variables = variables_of(request.config)
+    with mock.patch.dict(os.environ, variables, clear=True):
+        project = project_of(request.config, variables["AWS_ENDPOINT_URL"])
         ensure(project)
         yield EmulatedAws(project, tmp_path_factory.mktemp("build"))
 
