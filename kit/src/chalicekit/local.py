@@ -13,7 +13,6 @@ import sys
 import termios
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TextIO, cast
@@ -28,7 +27,7 @@ from chalicekit.http_server import Server
 from chalicekit.load import load_app, places
 from chalicekit.ports import usable_port
 from chalicekit.pretty import PrettyStream
-from chalicekit.project import DEFAULT_EMULATOR_PORT, Project
+from chalicekit.project import Project
 from chalicekit.variables import NO_ACCOUNT, client_variables
 
 FOLDERS = ("chalicelib", "vendor")
@@ -208,10 +207,9 @@ def advice_by_error(project: Project) -> dict[str, str]:
     if project.profile:
         return {}
     command, profile = ("run", "AWS_PROFILE=") if project.make else ("local", "--profile ")
-    emulated = replace(project, emulator=f"http://127.0.0.1:{DEFAULT_EMULATOR_PORT}")
     advice = (
-        f"The app calls AWS, and has no account here: run `{emulated.command(command)}` for an "
-        f"emulated one, or add {profile}NAME for yours."
+        f"The app calls AWS, and has no account here: run `{project.emulated().command(command)}` "
+        f"for an emulated one, or add {profile}NAME for yours."
     )
     return dict.fromkeys(NO_CREDENTIALS, advice)
 

@@ -5,14 +5,16 @@ setting `chalice_project_dir`. With the ini setting `chalice_stage`, all tests r
 environment variables and reach the emulated AWS instead of an AWS account.
 """
 
+from __future__ import annotations
+
 import os
 import re
 import subprocess
-import sys
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from chalicekit.emulator.on_demand import EmulatorProcess
     from chalicekit.project import Project
 
-EMULATED_AWS: "pytest.StashKey[EmulatorProcess]" = pytest.StashKey()
+EMULATED_AWS: pytest.StashKey[EmulatorProcess] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -56,90 +58,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the emulated AWS, if it was started."""
     if aws := config.stash.get(EMULATED_AWS, None):
         aws.stop()
-
-
-def project_of(config: pytest.Config, emulator: str = "") -> "Project":
-    """Return the project that the ini settings name."""
-    from chalicekit.project import Project
-
-    folder = (config.rootpath / str(config.getini("chalice_project_dir"))).resolve()
-    return Project(folder, str(config.getini("chalice_stage")) or "dev", emulator)
-
-
-def variables_of(config: pytest.Config) -> dict[str, str]:
-    """Return this process's variables, which lead AWS's clients to the emulated AWS.
-
-    It starts with their first call.
-    """
-    from chalicekit.emulator.on_demand import EmulatorProcess
-    from chalicekit.variables import client_variables
-
-    if EMULATED_AWS not in config.stash:
-        config.stash[EMULATED_AWS] = EmulatorProcess()
-    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return own | client_variables(config.stash[EMULATED_AWS].url)
-
-
-class EmulatedAws:
-    """The emulated AWS of the tests, with the project's resources."""
-
-    def __init__(self, project: "Project", build: Path) -> None:
-        self.project, self.build = project, build
-        self.url = project.emulator
-
-    def client(self, service: str) -> Any:
-        """Return a boto3 client of the emulated AWS."""
-        return self.boto3_session.client(service)
-
-    @cached_property
-    def boto3_session(self) -> Any:
-        """The session for its clients. boto3 can wrap one of botocore's only once."""
-        import boto3
-
-        return boto3.Session(botocore_session=self.project.session)
-
-    def command(self, name: str, *arguments: str) -> list[str]:
-        """Return the command line of a `chalicekit` command for the emulated AWS."""
-        port = self.url.rpartition(":")[2]
-        command = [sys.executable, "-m", "chalicekit", "--project-dir", str(self.project.folder)]
-        command += ["--build-dir", str(self.build), name, "--stage", self.project.stage]
-        return [*command, "--emulated", "--emulator-port", port, *arguments]
-
-    def run(self, name: str) -> str:
-        """Run a command that must succeed; return what it prints."""
-        done = subprocess.run(
-            self.command(name), capture_output=True, text=True, stdin=subprocess.DEVNULL
-        )
-        if done.returncode:
-            pytest.fail(f"chalicekit {name}: {done.stderr.strip() or done.stdout}", pytrace=False)
-        return done.stdout
-
-    @cached_property
-    def deployed_url(self) -> str:
-        """Deploy the app; return its URL without a slash at the end."""
-        self.run("deploy")
-        return self.run("url").split()[0].rstrip("/")
-
-    @contextmanager
-    def served(self) -> Iterator[str]:
-        """Serve the app with `chalicekit local`; yield its URL without a slash at the end."""
-        log = self.build / "log"
-        with log.open("w") as output:
-            process = subprocess.Popen(
-                self.command("local", "--port", "0", "--no-autoreload"),
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-        try:
-            while not (serving := re.search("Serving on (.+)\n", log.read_text("utf-8"))):
-                if process.poll() is not None:
-                    pytest.fail(f"chalicekit local: {log.read_text('utf-8')}", pytrace=False)
-                time.sleep(0.05)
-            yield serving[1]
-        finally:
-            process.terminate()
-            process.wait(timeout=30)
 
 
 @pytest.fixture(scope="session")
@@ -188,3 +106,77 @@ def chalice_client(request: pytest.FixtureRequest, api_gateway: None) -> Iterato
         app = __import__("app").app
         with Client(app, stage_name=project.stage, project_dir=str(project.folder)) as client:
             yield client
+
+
+class EmulatedAws:
+    """The emulated AWS of the tests, with the project's resources."""
+
+    def __init__(self, project: Project, build: Path) -> None:
+        self.project = replace(project, build_dir=build)
+        self.url = project.emulator
+        self.log = build / "log"  # of the local server
+
+    def client(self, service: str) -> Any:
+        """Return a boto3 client of the emulated AWS."""
+        return self.boto3_session.client(service)
+
+    @cached_property
+    def boto3_session(self) -> Any:
+        """The session for its clients. boto3 can wrap one of botocore's only once."""
+        import boto3
+
+        return boto3.Session(botocore_session=self.project.session)
+
+    def run(self, name: str) -> str:
+        """Run a command that must succeed; return what it prints."""
+        done = subprocess.run(
+            self.project.argv(name), capture_output=True, text=True, stdin=subprocess.DEVNULL
+        )
+        if done.returncode:
+            pytest.fail(f"chalicekit {name}: {done.stderr.strip() or done.stdout}", pytrace=False)
+        return done.stdout
+
+    @cached_property
+    def deployed_url(self) -> str:
+        """Deploy the app; return its URL without a slash at the end."""
+        self.run("deploy")
+        return self.run("url").split()[0].rstrip("/")
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """Serve the app with `chalicekit local`; yield its URL without a slash at the end."""
+        with self.log.open("w") as output:
+            process = subprocess.Popen(
+                self.project.argv("local", "--port", "0", "--no-autoreload"),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        try:
+            while not (serving := re.search("Serving on (.+)\n", self.log.read_text("utf-8"))):
+                if process.poll() is not None:
+                    pytest.fail(f"chalicekit local: {self.log.read_text('utf-8')}", pytrace=False)
+                time.sleep(0.05)
+            yield serving[1]
+        finally:
+            process.terminate()
+            process.wait(timeout=30)
+
+
+def project_of(config: pytest.Config, emulator: str = "") -> Project:
+    """Return the project that the ini settings name."""
+    from chalicekit.project import Project
+
+    folder = (config.rootpath / str(config.getini("chalice_project_dir"))).resolve()
+    return Project(folder, str(config.getini("chalice_stage")) or "dev", emulator)
+
+
+def variables_of(config: pytest.Config) -> dict[str, str]:
+    """Return this process's variables, but the AWS_ ones are those for the emulated AWS."""
+    from chalicekit.emulator.on_demand import EmulatorProcess
+    from chalicekit.variables import client_variables
+
+    if EMULATED_AWS not in config.stash:
+        config.stash[EMULATED_AWS] = EmulatorProcess()  # it starts with the first call
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+    return own | client_variables(config.stash[EMULATED_AWS].url)
