@@ -10,23 +10,16 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.emulated import (
-    PYTHON,
-    client,
-    invoke,
-    log_of,
-    make_function,
-    make_role,
-)
+from tests.emulated import PYTHON, client, invoke, log_of, make_function, make_role
 
-LARGE = 6 * 1024 * 1024
+MB = 1024 * 1024
 
 
-def run(aws: str, code: str, event: Any = None, **settings: Any) -> Any:
+def run(aws: str, code: str, **settings: Any) -> Any:
     """Run the body of a handler once; return what it returns, or its error."""
     lines = "\n".join(f"    {line}" for line in code.splitlines())
     function = make_function(aws, f"import os\ndef handler(event, context):\n{lines}", **settings)
-    return invoke(aws, function, event)
+    return invoke(aws, function, None)
 
 
 def test_a_function_has_lambda_s_context(aws: str) -> None:
@@ -48,211 +41,21 @@ def test_a_process_serves_many_events(aws: str) -> None:
     assert log_of(aws, function).count("once") == 5
 
 
-LOGS = """
-import logging
-logging.getLogger().setLevel("INFO")
-logging.info("starts")
+CALLS_ITSELF = """
+import boto3, json, os
 def handler(event, context):
-    logging.info("handles %s", event)
-    logging.getLogger("other").warning("warns")
-    print("prints")
-    os.system("echo runs")
-import os
+    if event == 0:
+        return [os.getpid()]
+    payload = boto3.client("lambda").invoke(
+        FunctionName=context.function_name, Payload=json.dumps(event - 1)
+    )["Payload"]
+    return [os.getpid()] + json.load(payload)
 """
 
 
-def test_a_log_has_all_lines_in_aws_s_format_and_in_order(aws: str) -> None:
-    function = make_function(aws, LOGS)
-    invoke(aws, function, 1)
-    lines = log_of(aws, function).splitlines()
-    assert [line.split("\t")[0].split()[0] for line in lines] == [
-        "START", "[INFO]", "[INFO]", "[WARNING]", "prints", "runs", "END", "REPORT",
-    ]  # fmt: skip
-    level, time, request_id, message = lines[2].split("\t")
-    assert (level, message) == ("[INFO]", "handles 1")
-    assert f"START RequestId: {request_id} Version: $LATEST" == lines[0]
-    assert time.endswith("Z")
-
-
-def test_a_log_can_be_json(aws: str) -> None:
-    function = make_function(aws, LOGS, LoggingConfig={"LogFormat": "JSON"})
-    invoke(aws, function, 1)
-    line = next(line for line in log_of(aws, function).splitlines() if "handles" in line)
-    assert json.loads(line).items() >= {"level": "INFO", "message": "handles 1"}.items()
-
-
-@pytest.mark.parametrize(
-    ("code", "kind", "message"),
-    [
-        ("import requests", "Runtime.ImportModuleError", "No module named 'requests'"),
-        ("def handler(:", "Runtime.UserCodeSyntaxError", "Syntax error in module 'function'"),
-        ("1 / 0", "ZeroDivisionError", "division by zero"),
-        ("other = 1", "Runtime.HandlerNotFound", "Handler 'handler' missing"),
-        ("import os; os._exit(3)", "Runtime.ExitError", "exit status 3"),
-        ("def handler(*_): raise KeyError('a')", "KeyError", "'a'"),
-        ("def handler(*_): import os; os._exit(0)", "Runtime.ExitError", "without a reason"),
-        ("def handler(*_): return {1, 2}", "Runtime.MarshalError", "not JSON serializable"),
-    ],
-)
-def test_a_failure_has_aws_s_error_and_a_line_in_the_log(
-    aws: str, code: str, kind: str, message: str
-) -> None:
-    function = make_function(aws, code)
-    for _ in range(2):  # a new process starts
-        error = invoke(aws, function, {})
-        assert error["errorType"] == kind
-        assert message in error["errorMessage"]
-    assert log_of(aws, function).count(message) >= 2
-
-
-def test_a_function_ends_after_its_timeout(aws: str) -> None:
-    code = "import os, time\nprint('process', os.getpid())\ndef handler(*_): time.sleep(900)"
-    function = make_function(aws, code, Timeout=1)
-    for _ in range(2):
-        error = invoke(aws, function, 0)
-        assert error["errorType"] == "Sandbox.Timedout"
-        assert "Task timed out after 1.00 seconds" in error["errorMessage"]
-    log = log_of(aws, function)
-    assert log.count("Task timed out after 1.00 seconds") == 2
-    first, second = re.findall("process ([0-9]+)", log)
-    for process in (first, second):
-        with pytest.raises(ProcessLookupError):
-            os.kill(int(process), 0)
-
-
-READ_ONLY = "OSError", "[Errno 30] Read-only file system: "
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "open('cache.json', 'w')",
-        "open(os.path.join(os.environ['LAMBDA_TASK_ROOT'], 'x'), 'xb')",
-        "os.mkdir('x')",
-        "os.remove('function.py')",
-        "os.rename('function.py', '/tmp/x')",
-        "import tempfile; os.rename(tempfile.mkstemp()[1], 'x')",
-        "os.truncate('function.py', 0)",
-        "os.symlink('/tmp', 'x')",
-        "os.chmod('function.py', 0o777)",
-        "os.utime('function.py')",
-        "os.chdir('/tmp'); open('/usr/x', 'w')",
-        "os.symlink(os.getcwd(), '/tmp/link-' + str(os.getpid())); "
-        "open('/tmp/link-' + str(os.getpid()) + '/x', 'w')",
-    ],
-)
-def test_the_disk_is_read_only_for_every_user(aws: str, code: str) -> None:
-    error = run(aws, code)
-    assert error["errorType"] == READ_ONLY[0]
-    assert error["errorMessage"].startswith(READ_ONLY[1])
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "path = '/tmp/' + str(os.getpid()); open(path, 'w').close(); os.remove(path)",
-        "import tempfile; tempfile.TemporaryFile().write(b'text')",
-        "import os, tempfile\nwith tempfile.TemporaryDirectory() as folder:\n"
-        "  os.mkdir(folder + '/a')\n  os.rename(folder + '/a', folder + '/b')",
-        "open('/dev/null', 'w').write('text')",
-        "open('function.py').read()",
-        "import sqlite3; sqlite3.connect(':memory:').execute('create table t (a)')",
-    ],
-)
-def test_temporary_files_can_be_written(aws: str, code: str) -> None:
-    assert run(aws, code + "\nreturn 'done'") == "done"
-
-
-def test_no_file_of_the_code_has_a_mode_for_writing(aws: str) -> None:
-    modes = run(aws, "return [os.stat(path).st_mode for path in ('.', 'function.py')]")
-    assert not any(mode & 0o222 for mode in modes)
-
-
-@pytest.mark.parametrize(
-    ("code", "error"),
-    [
-        ("open('nothing/x', 'w')", "FileNotFoundError"),
-        ("import sqlite3; sqlite3.connect('x.db')", "OperationalError"),
-        ("import sqlite3; sqlite3.connect('file:x.db?mode=rwc', uri=True)", "OperationalError"),
-        ("import subprocess; subprocess.run(['touch', 'x'], check=True)", "CalledProcessError"),
-        ("os.mkfifo('x')", "PermissionError"),
-    ],
-)
-def test_other_errors_of_the_disk_are_lambda_s(aws: str, code: str, error: str) -> None:
-    assert run(aws, code)["errorType"] == error
-
-
-@pytest.mark.parametrize(
-    ("client_of", "call"),
-    [
-        ("'sqs', endpoint_url='https://sqs.us-east-1.amazonaws.com'", "list_queues()"),
-        ("'s3', endpoint_url='https://s3.eu-west-1.amazonaws.com'", "list_buckets()"),
-        ("'lambda', endpoint_url='https://lambda.us-east-1.amazonaws.com'", "list_functions()"),
-        (
-            "'s3', endpoint_url='https://s3.us-east-1.amazonaws.com', config=VIRTUAL",
-            "get_object(Bucket='redirected', Key='a')",
-        ),
-    ],
-)
-def test_boto3_never_reaches_aws(aws: str, client_of: str, call: str) -> None:
-    client(aws, "s3").create_bucket(Bucket="redirected")
-    client(aws, "s3").put_object(Bucket="redirected", Key="a", Body="text")
-    anything = make_role(aws, {"Action": "*", "Resource": "*"})
-    code = "import boto3; from botocore.config import Config\n"
-    code += "VIRTUAL = Config(s3={'addressing_style': 'virtual'})\n"
-    code += f"return boto3.client({client_of}).{call}['ResponseMetadata']['HTTPStatusCode']"
-    assert run(aws, code, role=anything) == 200
-
-
-def test_other_clients_do_not_find_aws(aws: str) -> None:
-    code = "import urllib.request; urllib.request.urlopen('https://sqs.us-east-1.amazonaws.com')"
-    assert "The emulated AWS does not let a function reach AWS" in run(aws, code)["errorMessage"]
-
-
-@pytest.mark.parametrize(
-    ("variables", "kind", "message"),
-    [
-        ({"AWS_REGION": "x"}, "InvalidParameterValueException", "reserved keys that are currently"),
-        ({"AWS_LAMBDA_FUNCTION_NAME": "x"}, "InvalidParameterValueException", "FUNCTION_NAME"),
-        ({"_HANDLER": "x"}, "ValidationException", "[a-zA-Z]([a-zA-Z0-9_])+"),
-        ({"A-B": "x"}, "ValidationException", "Map keys must satisfy constraint"),
-        ({"A": "x"}, "ValidationException", "Map keys must satisfy constraint"),
-        ({"TEXT": "x" * 4096}, "InvalidParameterValueException", "exceeded the 4KB limit"),
-    ],
-)
-def test_unusable_variables_are_refused(
-    aws: str, variables: dict[str, str], kind: str, message: str
-) -> None:
-    environment = {"Variables": variables}
-    with pytest.raises(ClientError) as refused:
-        make_function(aws, "", Environment=environment)
-    assert refused.value.response["Error"]["Code"] == kind
-    assert message in refused.value.response["Error"]["Message"]
-    function = make_function(aws, "", Environment={"Variables": {"LEVEL": "DEBUG"}})
-    with pytest.raises(ClientError, match=kind):
-        client(aws, "lambda").update_function_configuration(
-            FunctionName=function, Environment=environment
-        )
-
-
-def test_a_payload_has_at_most_6_mb(aws: str) -> None:
-    function = make_function(aws, "def handler(event, _): return event * 2")
-    assert len(invoke(aws, function, "x" * 1000)) == 2000
-    error = invoke(aws, function, "x" * (LARGE // 2 + 100))
-    assert error["errorType"] == "Function.ResponseSizeTooLarge"
-    with pytest.raises(ClientError, match="RequestTooLargeException"):
-        invoke(aws, function, "x" * LARGE)
-    with pytest.raises(ClientError, match="smaller than 1048576 bytes for the InvokeFunction"):
-        client(aws, "lambda").invoke(
-            FunctionName=function, InvocationType="Event", Payload=json.dumps("x" * 1024 * 1024)
-        )
-    assert len(invoke(aws, function, "x" * 1000)) == 2000
-
-
-def test_an_upload_has_at_most_50_mb(aws: str) -> None:
-    content = os.urandom(53 * 1024 * 1024)
-    with pytest.raises(ClientError, match="Request must be smaller than 70167211 bytes"):
-        make_function(aws, "", Code={"ZipFile": content})
+def test_concurrent_events_have_processes_of_their_own(aws: str) -> None:
+    role = make_role(aws, {"Action": "lambda:InvokeFunction", "Resource": "*"})
+    assert len(set(invoke(aws, make_function(aws, CALLS_ITSELF, role), 2))) == 3
 
 
 def test_a_function_is_ready_as_soon_as_it_is_updated(aws: str) -> None:
@@ -274,17 +77,163 @@ def test_a_layer_is_beside_the_code(aws: str) -> None:
     assert run(aws, code, Layers=[layer["LayerVersionArn"]]) == 3
 
 
-def test_concurrent_events_have_processes_of_their_own(aws: str) -> None:
-    """A function that calls itself needs a second process to answer the first."""
-    code = """
-import boto3, json, os
+LOGS = """
+import logging, os
+logging.getLogger().setLevel("INFO")
+logging.info("starts")
 def handler(event, context):
-    if event == 0:
-        return [os.getpid()]
-    payload = boto3.client("lambda").invoke(
-        FunctionName=context.function_name, Payload=json.dumps(event - 1)
-    )["Payload"]
-    return [os.getpid()] + json.load(payload)
+    logging.info("handles %s", event)
+    logging.getLogger("other").warning("warns")
+    print("prints")
+    os.system("echo runs")
 """
-    role = make_role(aws, {"Action": "lambda:InvokeFunction", "Resource": "*"})
-    assert len(set(invoke(aws, make_function(aws, code, role), 2))) == 3
+
+
+def test_a_log_has_all_lines_in_aws_s_format_and_in_order(aws: str) -> None:
+    function = make_function(aws, LOGS)
+    invoke(aws, function, 1)
+    lines = log_of(aws, function).splitlines()
+    assert [re.split(r"\s", line)[0] for line in lines] == [
+        "START", "[INFO]", "[INFO]", "[WARNING]", "prints", "runs", "END", "REPORT",
+    ]  # fmt: skip
+    request_id = lines[0].split()[2]
+    assert re.fullmatch(rf"\[INFO\]\t\S+Z\t{request_id}\thandles 1", lines[2])
+
+
+def test_a_log_can_be_json(aws: str) -> None:
+    function = make_function(aws, LOGS, LoggingConfig={"LogFormat": "JSON"})
+    invoke(aws, function, 1)
+    line = next(line for line in log_of(aws, function).splitlines() if "handles" in line)
+    assert json.loads(line).items() >= {"level": "INFO", "message": "handles 1"}.items()
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "message"),
+    [
+        ("import requests", "Runtime.ImportModuleError", "No module named 'requests'"),
+        ("1 / 0", "ZeroDivisionError", "division by zero"),
+        ("other = 1", "Runtime.HandlerNotFound", "Handler 'handler' missing"),
+        ("import os; os._exit(3)", "Runtime.ExitError", "exit status 3"),
+        ("def handler(*_): raise KeyError('a')", "KeyError", "'a'"),
+        ("def handler(*_): import os; os._exit(0)", "Runtime.ExitError", "without a reason"),
+        ("def handler(*_): return {1, 2}", "Runtime.MarshalError", "not JSON serializable"),
+    ],
+)
+def test_a_failure_has_aws_s_error_and_a_line_in_the_log(
+    aws: str, code: str, kind: str, message: str
+) -> None:
+    function = make_function(aws, code)
+    for _ in range(2):  # a new process starts
+        error = invoke(aws, function, {})
+        assert error["errorType"] == kind
+        assert message in error["errorMessage"]
+    assert log_of(aws, function).count(message) >= 2
+
+
+def test_a_function_ends_after_its_timeout(aws: str) -> None:
+    code = "import os, time\nprint('process', os.getpid())\ndef handler(*_): time.sleep(900)"
+    function, message = make_function(aws, code, Timeout=1), "Task timed out after 1.00 seconds"
+    for _ in range(2):
+        error = invoke(aws, function, 0)
+        assert error["errorType"] == "Sandbox.Timedout"
+        assert message in error["errorMessage"]
+    log = log_of(aws, function)
+    assert log.count(message) == 2
+    first, second = re.findall("process ([0-9]+)", log)
+    for process in (first, second):
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(process), 0)
+
+
+def test_a_payload_has_at_most_6_mb_or_1_mb_without_a_response(aws: str) -> None:
+    function = make_function(aws, "def handler(event, _): return event * 2")
+    error = invoke(aws, function, "x" * (3 * MB + 100))
+    assert error["errorType"] == "Function.ResponseSizeTooLarge"
+    with pytest.raises(ClientError, match="smaller than 6291456 bytes for the InvokeFunction"):
+        invoke(aws, function, "x" * 6 * MB)
+    with pytest.raises(ClientError, match="smaller than 1048576 bytes for the InvokeFunction"):
+        client(aws, "lambda").invoke(
+            FunctionName=function, InvocationType="Event", Payload=json.dumps("x" * MB)
+        )
+    assert len(invoke(aws, function, "x" * 1000)) == 2000
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "open('cache.json', 'w')",
+        "open(os.path.join(os.environ['LAMBDA_TASK_ROOT'], 'x'), 'xb')",
+        "os.chdir('/tmp'); open('/usr/x', 'w')",
+        "os.mkdir('x')",
+        "os.remove('function.py')",
+        "os.rename('function.py', '/tmp/x')",
+        "import tempfile; os.rename(tempfile.mkstemp()[1], 'x')",
+        "os.truncate('function.py', 0)",
+        "os.symlink('/tmp', 'x')",
+        "os.chmod('function.py', 0o777)",
+        "os.utime('function.py')",
+        "link = f'/tmp/{os.getpid()}'; os.symlink(os.getcwd(), link); open(link + '/x', 'w')",
+    ],
+)
+def test_the_disk_is_read_only_for_every_user(aws: str, code: str) -> None:
+    error = run(aws, code)
+    assert error["errorType"] == "OSError"
+    assert error["errorMessage"].startswith("[Errno 30] Read-only file system: ")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "path = '/tmp/' + str(os.getpid()); open(path, 'w').close(); os.remove(path)",
+        "import tempfile; tempfile.TemporaryFile().write(b'text')",
+        "import tempfile\nwith tempfile.TemporaryDirectory() as folder: os.mkdir(folder + '/a')",
+        "open('/dev/null', 'w').write('text')",
+        "open('function.py').read()",
+    ],
+)
+def test_temporary_files_can_be_written(aws: str, code: str) -> None:
+    assert run(aws, code + "\nreturn 'done'") == "done"
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("open('nothing/x', 'w')", "FileNotFoundError"),
+        ("import sqlite3; sqlite3.connect('x.db')", "OperationalError"),
+        ("import subprocess; subprocess.run(['touch', 'x'], check=True)", "CalledProcessError"),
+        ("os.mkfifo('x')", "PermissionError"),
+    ],
+)
+def test_other_errors_of_the_disk_are_lambda_s(aws: str, code: str, error: str) -> None:
+    assert run(aws, code)["errorType"] == error
+
+
+def test_no_file_of_the_code_has_a_mode_for_writing(aws: str) -> None:
+    modes = run(aws, "return [os.stat(path).st_mode for path in ('.', 'function.py')]")
+    assert not any(mode & 0o222 for mode in modes)
+
+
+@pytest.mark.parametrize(
+    ("client_of", "call"),
+    [
+        ("'sqs', endpoint_url='https://sqs.us-east-1.amazonaws.com'", "list_queues()"),
+        ("'s3', endpoint_url='https://s3.eu-west-1.amazonaws.com'", "list_buckets()"),
+        (
+            "'s3', endpoint_url='https://s3.us-east-1.amazonaws.com', config=VIRTUAL",
+            "get_object(Bucket='redirected', Key='a')",
+        ),
+    ],
+)
+def test_boto3_never_reaches_aws(aws: str, client_of: str, call: str) -> None:
+    client(aws, "s3").create_bucket(Bucket="redirected")
+    client(aws, "s3").put_object(Bucket="redirected", Key="a", Body="text")
+    anything = make_role(aws, {"Action": "*", "Resource": "*"})
+    code = "import boto3; from botocore.config import Config\n"
+    code += "VIRTUAL = Config(s3={'addressing_style': 'virtual'})\n"
+    code += f"return boto3.client({client_of}).{call}['ResponseMetadata']['HTTPStatusCode']"
+    assert run(aws, code, role=anything) == 200
+
+
+def test_other_clients_do_not_find_aws(aws: str) -> None:
+    code = "import urllib.request; urllib.request.urlopen('https://sqs.us-east-1.amazonaws.com')"
+    assert "The emulated AWS does not let a function reach AWS" in run(aws, code)["errorMessage"]

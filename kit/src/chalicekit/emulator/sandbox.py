@@ -16,7 +16,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 TO_WRITE = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-# Where an event's arguments have a path that changes, and the folder that it is relative to
+# The events of calls that change files. Each pair: which argument is the path of what changes, and
+# which is the descriptor of the folder that it is relative to
 CHANGES: dict[str, list[tuple[int, int | None]]] = {
     "os.chmod": [(0, 2)],
     "os.chown": [(0, 3)],
@@ -29,9 +30,10 @@ CHANGES: dict[str, list[tuple[int, int | None]]] = {
     "os.truncate": [(0, None)],
     "os.utime": [(0, 3)],
 }
+CURRENT = -1  # the current folder, where Python has a descriptor
 AWS_HOST = re.compile(r"\.(amazonaws\.com(\.cn)?|api\.aws|on\.aws)$")
-API_HOST = re.compile(r"([0-9a-z]+)\.execute-api\.")
-BUCKET_HOST = re.compile(r"(.+?)\.s3[.-]")
+API_HOST = re.compile(r"([0-9a-z]+)\.execute-api\.")  # ID.execute-api.REGION.amazonaws.com
+BUCKET_HOST = re.compile(r"(.+?)\.s3[.-]")  # BUCKET.s3.REGION.amazonaws.com
 
 
 class Watch:
@@ -43,49 +45,41 @@ class Watch:
 
     def __init__(self, temporary: str) -> None:
         self.temporary = Path(temporary).resolve()
-        self.emulator = self.temporary.parent.parent
-        self.places = [Path(name).resolve() for name in ("/tmp", "/dev", "/proc")]
+        self.folder_of_emulator = self.temporary.parent.parent
+        self.writable = [Path(name).resolve() for name in ("/tmp", "/dev", "/proc")]
 
     def __call__(self, event: str, arguments: Any) -> None:
         """Raise the error that the function would see."""
         if event == "open":
             path, _, flags = arguments
             if flags & TO_WRITE:
-                self.refuse_change(path)
-        elif event in CHANGES:
-            for position, folder in CHANGES[event]:
-                self.refuse_change(arguments[position], -1 if folder is None else arguments[folder])
-        elif event == "sqlite3.connect":
-            self.refuse_new_database(os.fsdecode(arguments[0]))
+                self.refuse_change(path, CURRENT)
         elif event == "socket.getaddrinfo" and AWS_HOST.search(str(arguments[0])):
             raise OSError(f"The emulated AWS does not let a function reach AWS: {arguments[0]}")
+        for path, folder in CHANGES.get(event, []):
+            self.refuse_change(arguments[path], CURRENT if folder is None else arguments[folder])
 
-    def refuse_change(self, path: Any, folder: int = -1) -> None:
-        """Raise OSError, as a read-only file system does. A descriptor is of an open file."""
-        if not isinstance(path, int) and not self.is_writable(path, folder):
-            raise OSError(errno.EROFS, os.strerror(errno.EROFS), os.fsdecode(path))
+    def refuse_change(self, path: Any, folder: int) -> None:
+        """Raise OSError, as a read-only file system does."""
+        if isinstance(path, int):  # the descriptor of an open file
+            return
+        name = os.fsdecode(path)
+        if not self.is_writable(Path(path_of(folder), name)):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), name)
 
-    def refuse_new_database(self, name: str) -> None:
-        """Raise SQLite's error for a file that it cannot create."""
-        if not name.startswith((":memory:", "file:")) and name and not Path(name).exists():
-            from sqlite3 import OperationalError
-
-            if not self.is_writable(name):
-                raise OperationalError("unable to open database file")
-
-    def is_writable(self, path: Any, folder: int = -1) -> bool:
-        """Tell whether a path can be written to, or has no folder, which is another error."""
-        real = Path(path_of(folder), os.fsdecode(path)).resolve()
+    def is_writable(self, path: Path) -> bool:
+        """Tell whether a path can be written to, or is in no folder, which is another error."""
+        real = path.resolve()
         if not real.parent.is_dir():
             return True
-        if real.is_relative_to(self.emulator):
+        if real.is_relative_to(self.folder_of_emulator):
             return real.is_relative_to(self.temporary)
-        return any(map(real.is_relative_to, self.places))
+        return any(map(real.is_relative_to, self.writable))
 
 
 def path_of(folder: int) -> str:
-    """Return the path of an open folder; -1 is the current one."""
-    if folder == -1:
+    """Return the path of an open folder."""
+    if folder == CURRENT:
         return ""
     if sys.platform == "darwin":
         import fcntl
@@ -129,19 +123,20 @@ class RedirectBotocore:
 def obey_modes() -> None:
     """Let the modes of files hold for root as well, here and in what is started from here.
 
-    On Linux, root ignores them with the capability CAP_DAC_OVERRIDE (see capabilities(7)).
+    On Linux, root ignores them with the capability CAP_DAC_OVERRIDE (see capabilities(7)). The
+    numbers are those of linux/prctl.h and linux/capability.h.
     """
     if sys.platform == "linux" and os.geteuid() == 0:
         import ctypes
 
         libc, override = ctypes.CDLL(None), 1
         libc.prctl(24, override, 0, 0, 0)  # PR_CAPBSET_DROP: no program gets it any more
-        header = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3, this process
+        this_process = (ctypes.c_uint32 * 2)(0x20080522, 0)  # _LINUX_CAPABILITY_VERSION_3
         sets = (ctypes.c_uint32 * 6)()
-        libc.capget(header, sets)
-        sets[0] &= ~(1 << override)  # of those in effect
-        sets[1] &= ~(1 << override)  # and those that can be
-        libc.capset(header, sets)
+        libc.capget(this_process, sets)
+        sets[0] &= ~(1 << override)  # the effective set
+        sets[1] &= ~(1 << override)  # the permitted set
+        libc.capset(this_process, sets)
 
 
 def main(handler: str, url: str, temporary: str) -> None:

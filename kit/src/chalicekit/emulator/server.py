@@ -15,7 +15,7 @@ from hypercorn.asyncio import serve as serve_asgi
 from hypercorn.config import Config
 
 from chalicekit.lifetime import end_with_parent
-from chalicekit.runtime.environment import VARIABLES
+from chalicekit.runtime.environment import VARIABLES, lambda_python
 
 BANNER = """\
 An emulated AWS listens on http://127.0.0.1:{port}. In another terminal:
@@ -38,29 +38,22 @@ def serve(listener: socket.socket, ready: Callable[[], object] = lambda: None) -
 
     `listener` is a listening socket on 127.0.0.1. `ready` is called once before requests are
     answered. Call this in the main thread of a process that does nothing else, after
-    `end_with_parent`: the process's environment is replaced.
+    `end_with_parent`: the process's variables are replaced.
     """
     port = listener.getsockname()[1]
     with (
         suppress(KeyboardInterrupt),
         tempfile.TemporaryDirectory(prefix="chalicekit-aws-") as folder,
     ):
-        use_environment(port, folder)
+        set_up_ministack(port, folder)
         from ministack import app
         from ministack.core import lambda_runtime
 
-        from chalicekit.emulator import (
-            apigateway,
-            cloudformation,
-            functions,
-            guard,
-            permissions,
-        )
+        # The import of these replaces functions of MiniStack
+        from chalicekit.emulator import apigateway, functions, guard, permissions  # noqa: F401
 
-        apigateway.patch_apigateway()
-        functions.patch_lambda(Path(folder) / "python", f"http://127.0.0.1:{port}")
-        permissions.patch_permissions()
-        cloudformation.patch_cloudformation()
+        functions.Instance.python = lambda_python(Path(folder) / "python")
+        functions.Instance.url = f"http://127.0.0.1:{port}"
         config = Config()
         config.bind = [f"fd://{listener.fileno()}"]
         config.loglevel = "ERROR"
@@ -85,10 +78,10 @@ async def told_to_end() -> None:
     await asyncio.to_thread(lambda_runtime.reset)
 
 
-def use_environment(port: int, folder: str) -> None:
-    """Replace this process's environment by the settings of MiniStack, which reads it on import.
+def set_up_ministack(port: int, folder: str) -> None:
+    """Replace this process's variables by the settings of MiniStack, which it reads on import.
 
-    MiniStack knows hundreds of settings. `folder` is for temporary files.
+    It knows hundreds, so none of the user's may stay. `folder` is for temporary files.
     """
     os.environ.clear()
     os.environ.update(
