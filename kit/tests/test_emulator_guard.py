@@ -1,7 +1,6 @@
 """Who may send requests to the emulated AWS: no page of another site in this machine's browsers."""
 
 import http.client
-import json
 import socket
 from urllib.parse import urlsplit
 
@@ -14,46 +13,35 @@ CREATE_STACK = "/?Action=CreateStack&Version=2010-05-15&StackName=evil&TemplateB
 ADMIN = "/_ministack/reset"
 
 
-def status(url: str, path: str, headers: dict[str, str], method: str = "POST") -> int:
+def port_of(url: str) -> int:
+    """Return the port of an emulated AWS."""
+    return urlsplit(url).port or 0
+
+
+def status(aws: str, path: str, headers: dict[str, str], method: str = "POST") -> int:
     """Send a request with these headers, in which `{port}` is replaced; return the status."""
-    port = urlsplit(url).port
-    connection = http.client.HTTPConnection("127.0.0.1", port or 80, timeout=60)
+    connection = http.client.HTTPConnection("127.0.0.1", port_of(aws), timeout=60)
     connection.putrequest(method, path, skip_host="Host" in headers, skip_accept_encoding=True)
     for name, value in headers.items():
-        connection.putheader(name, value.format(port=port))
+        connection.putheader(name, value.format(port=port_of(aws)))
     connection.endheaders()
-    result = connection.getresponse().status
-    connection.close()
-    return result
+    with connection.getresponse() as response:
+        connection.close()
+        return response.status
 
 
-# Another name for this machine: DNS rebinding
-OTHER_HOSTS = [
-    "evil.example",
-    "evil.example:{port}",
-    "127.0.0.1.evil.example:{port}",
-    "evil.localhost:{port}",
-    "a1.execute-api.localhost.evil.example:{port}",
-    "0.0.0.0:{port}",
-    "[::1]:{port}",
-    "127.0.0.1:1",
-    "",
-]
-# A page that uses fetch, a form or a WebSocket
-OTHER_ORIGINS = [
-    "https://evil.example",
-    "null",
-    "http://127.0.0.1:1",
-    "http://localhost:{port}",  # the request is for 127.0.0.1
-    "http://evil.localhost:{port}",
-]
+# Other names for this machine: DNS rebinding
+HOSTS = ["evil.example", "127.0.0.1.evil.example:{port}", "evil.localhost:{port}", "0.0.0.0:{port}"]
+HOSTS += ["a1.execute-api.localhost.evil.example:{port}", "[::1]:{port}", "127.0.0.1:1", ""]
+# Of a page that uses fetch, a form or a WebSocket; the request is for 127.0.0.1
+ORIGINS = ["https://evil.example", "null", "http://127.0.0.1:1", "http://localhost:{port}"]
 
 
 @pytest.mark.parametrize(
     "headers",
     [
-        *[{"Host": host} for host in OTHER_HOSTS],
-        *[{"Origin": origin} for origin in OTHER_ORIGINS],
+        *[{"Host": host} for host in HOSTS],
+        *[{"Origin": origin} for origin in ORIGINS],
         # A page that uses an image, a frame, a link or a form
         {"Sec-Fetch-Site": "cross-site"},
         {"Sec-Fetch-Site": "same-site"},  # another port of localhost
@@ -127,9 +115,7 @@ def test_a_page_opens_no_websocket(aws: str) -> None:
 
 
 def test_a_request_without_a_host_is_refused(aws: str) -> None:
-    with socket.create_connection(
-        ("127.0.0.1", urlsplit(aws).port or 80), timeout=60
-    ) as connection:
+    with socket.create_connection(("127.0.0.1", port_of(aws)), timeout=60) as connection:
         connection.sendall(b"GET /health HTTP/1.0\r\n\r\n")
         assert connection.recv(100).split()[1] in (b"400", b"403")
 
@@ -137,9 +123,7 @@ def test_a_request_without_a_host_is_refused(aws: str) -> None:
 @pytest.mark.parametrize("name", ["127.0.0.1", "localhost"])
 def test_boto3_uses_buckets_and_queues_by_either_name(aws: str, name: str) -> None:
     url = aws.replace("127.0.0.1", name)
-    s3, sqs = client(url, "s3"), client(url, "sqs")
-    s3.create_bucket(Bucket="guarded")
-    s3.put_object(Bucket="guarded", Key="key", Body=json.dumps(name))
-    assert s3.get_object(Bucket="guarded", Key="key")["Body"].read() == json.dumps(name).encode()
-    queue = sqs.create_queue(QueueName="guarded")["QueueUrl"]
-    assert sqs.send_message(QueueUrl=queue, MessageBody="text")["MessageId"]
+    client(url, "s3").create_bucket(Bucket="guarded")
+    client(url, "s3").put_object(Bucket="guarded", Key="key", Body="text")
+    queue = client(url, "sqs").create_queue(QueueName="guarded")["QueueUrl"]
+    assert client(url, "sqs").send_message(QueueUrl=queue, MessageBody="text")["MessageId"]
