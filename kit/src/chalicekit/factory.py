@@ -57,7 +57,7 @@ from chalice.utils import UI, OSUtils
 
 from chalicekit.build import Build
 from chalicekit.load import load_app
-from chalicekit.merge import FragmentMerger
+from chalicekit.merge import TemplateMerger
 from chalicekit.project import Project
 from chalicekit.variables import client_variables
 
@@ -201,7 +201,7 @@ def create_packager(
             serializer = YAMLTemplateSerializer()
         steps = build_stage(built, CFNSwaggerGenerator())
         generator: Any = SAMTemplateGenerator(config, options)
-        merger = FragmentMerger(f"{config.app_name}-{config.chalice_stage}")
+        merger = TemplateMerger(f"{config.app_name}-{config.chalice_stage}")
         processors = [
             SAMCodeLocationPostProcessor(OS),
             TemplateMergePostProcessor(OS, merger, serializer, merge_template),

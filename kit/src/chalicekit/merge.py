@@ -1,23 +1,26 @@
-"""Merge a CloudFormation template of yours into the one that Chalice writes."""
+"""`package --merge-template`: merge a template of yours into the one that Chalice writes.
+
+API Gateway's own errors get the app's CORS headers there; `chalice deploy` cannot set them.
+"""
 
 import json
 import re
+from collections.abc import Collection
 from typing import Any
 
 from chalice.package import TemplateDeepMerger
 
-from chalicekit.cors import with_cors_errors
-
 Template = dict[str, Any]
+ORIGIN = "Access-Control-Allow-Origin"
+CORS_HEADERS = (ORIGIN, "Access-Control-Allow-Credentials", "Access-Control-Expose-Headers")
 
 
-class FragmentMerger(TemplateDeepMerger):
-    """Chalice's merger for `--merge-template`, which also fits an app with other functions.
+class TemplateMerger(TemplateDeepMerger):
+    """Chalice's merger, for a template that fits every app.
 
     In the template, `APP-STAGE` stands for the name of the app and the stage, and `APIHandler` for
     each function in turn, a schedule's or an authorizer's as well. What concerns a resource that
-    the app lacks is left out: an app without routes has no `RestAPI`. Where a view has `cors`, the
-    errors of API Gateway itself get its CORS headers, which `chalice deploy` cannot set.
+    the app lacks is left out: an app without routes has no `RestAPI`.
     """
 
     def __init__(self, name: str) -> None:
@@ -27,39 +30,61 @@ class FragmentMerger(TemplateDeepMerger):
     def merge(self, file_template: Template, chalice_template: Template) -> Template:
         """Return Chalice's template with the other one merged into it."""
         text = json.dumps(file_template).replace("APP-STAGE", self.name)
-        merged = chalice_template
-        functions = [
-            name
-            for name, resource in chalice_template["Resources"].items()
-            if resource["Type"] == "AWS::Serverless::Function"
-        ]
-        for function in functions:
-            merged = super().merge(json.loads(text.replace("APIHandler", function)), merged)
-        return with_cors_errors(without_missing(merged, chalice_template))
+        merged, resources = chalice_template, chalice_template["Resources"]
+        for name, resource in resources.items():
+            if resource["Type"] == "AWS::Serverless::Function":
+                merged = super().merge(json.loads(text.replace("APIHandler", name)), merged)
+        remove_incomplete(merged, resources)
+        add_cors_headers(merged)
+        return merged
 
 
-def without_missing(merged: Template, original: Template) -> Template:
-    """Return a template without what lacks a type, and what refers to that; a log of it stays.
-
-    Only resources and outputs that `original` does not have are left out.
-    """
-    kept = dict(merged["Resources"])
-    added = kept.keys() - original["Resources"].keys()
-    missing = {name for name in added if "Type" not in kept[name]}
-    while found := {
-        name for name in added - missing if any(refers(kept[name], lost) for lost in missing)
-    }:
-        missing |= found
-    for name in missing:
-        del kept[name]
-    outputs = {
-        name: output
-        for name, output in merged.get("Outputs", {}).items()
-        if not any(refers(output, lost) for lost in missing)
-    }
-    return {**merged, "Resources": kept, "Outputs": outputs}
+def remove_incomplete(template: Template, kept: Collection[str]) -> None:
+    """Remove the resources that have no type, and all that refers to them, but none of `kept`."""
+    resources, outputs = template["Resources"], template.get("Outputs", {})
+    incomplete = [name for name, resource in resources.items() if "Type" not in resource]
+    for name in incomplete:  # the list grows
+        del resources[name]
+        referring = [other for other, content in resources.items() if refers(content, name)]
+        incomplete += [other for other in referring if other not in {*incomplete, *kept}]
+        for output in [output for output, content in outputs.items() if refers(content, name)]:
+            del outputs[output]
 
 
-def refers(part: Any, name: str) -> bool:
+def refers(content: Any, name: str) -> bool:
     """Tell whether a part of a template refers to a resource by Ref, Fn::GetAtt or Fn::Sub."""
-    return bool(re.search(rf'["{{]{re.escape(name)}["}}.]', json.dumps(part)))
+    # as "NAME" or "NAME.Attribute", or in a text as ${NAME} or ${NAME.Attribute}
+    return bool(re.search(rf'["{{]{re.escape(name)}["}}.]', json.dumps(content)))
+
+
+def add_cors_headers(template: Template) -> None:
+    """Let the API send the CORS headers of its views with its own errors, such as 403, too.
+
+    Without them, a page in a browser sees a network error instead of the status. An error has the
+    same headers for all routes: if these allow several origins, it allows any. Headers that the
+    template sets are kept.
+    docs.aws.amazon.com/apigateway/latest/developerguide/how-to-cors.html
+    """
+    if "RestAPI" not in template["Resources"]:
+        return
+    api = template["Resources"]["RestAPI"]["Properties"]
+    paths = api["DefinitionBody"]["paths"].values()
+    found = [headers for methods in paths if (headers := cors_headers(methods))]
+    if not found:
+        return
+    is_the_same = all(headers == found[0] for headers in found)
+    responses = api.setdefault("GatewayResponses", {})
+    for name in ("DEFAULT_4XX", "DEFAULT_5XX", *responses):
+        parameters = responses.setdefault(name, {}).setdefault("ResponseParameters", {})
+        own = parameters.get("Headers", {})
+        parameters["Headers"] = (found[0] if is_the_same else {ORIGIN: "'*'"}) | own
+
+
+def cors_headers(methods: dict[str, Any]) -> dict[str, str]:
+    """Return the headers of a path's preflight response that an error needs as well."""
+    if "options" not in methods:
+        return {}
+    response = methods["options"]["x-amazon-apigateway-integration"]["responses"]["default"]
+    parameters = response.get("responseParameters", {})  # a view for OPTIONS has none
+    named = {header: parameters.get(f"method.response.header.{header}") for header in CORS_HEADERS}
+    return {header: value for header, value in named.items() if value}
