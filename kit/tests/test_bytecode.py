@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chalicekit.build import build
-from chalicekit.build.bytecode import compile_module
+from chalicekit.build.compiler import compile_module
 from chalicekit.runtime.api import booted_python
 from chalicekit.runtime.environment import lambda_python
 from chalicekit.runtime.events import proxy_event
@@ -35,8 +35,8 @@ def test_python_checks_the_hash_of_the_source(tmp_path: Path) -> None:
 
 
 def test_the_code_names_the_file_on_lambda(tmp_path: Path) -> None:
-    _, code = compiled(tmp_path, ANNOTATED, "chalicelib/hash.py")
-    assert code.co_filename == "/var/task/chalicelib/hash.py"
+    _, code = compiled(tmp_path, ANNOTATED, "chalicelib/orders.py")
+    assert code.co_filename == "/var/task/chalicelib/orders.py"
 
 
 @pytest.mark.parametrize(
@@ -57,16 +57,10 @@ def test_a_file_that_is_not_python_gets_no_bytecode(tmp_path: Path) -> None:
     assert not (tmp_path / "template.pyc").exists()
 
 
-@pytest.fixture
-def task(tmp_path: Path) -> Path:
-    """An unpacked deployment package."""
-    project = TestProject(tmp_path / "project")
-    with zipfile.ZipFile(build(project.project()).package) as package:
-        package.extractall(tmp_path / "task")
-    return tmp_path / "task"
-
-
-def test_lambda_runs_the_bytecode(task: Path, tmp_path: Path) -> None:
+def test_lambda_runs_the_bytecode(tmp_path: Path) -> None:
+    task = tmp_path / "task"
+    with zipfile.ZipFile(build(TestProject(tmp_path / "project").project()).zip) as package:
+        package.extractall(task)
     python = lambda_python(tmp_path / "python")
     with (
         (tmp_path / "log").open("wb") as log,
@@ -85,7 +79,7 @@ def test_the_environment_does_not_change_the_bytecode(
 ) -> None:
     project = TestProject(tmp_path / "project")
     project.append('KIND = "a" in {"b", "c", "d", "e", "f"}  # before 3.11, its order varies\n')
-    package = build(project.project()).package.read_bytes()
+    package = build(project.project()).zip.read_bytes()
     for name, value in {"HASHSEED": "7", "OPTIMIZE": "2", "PYCACHEPREFIX": str(tmp_path)}.items():
         monkeypatch.setenv(f"PYTHON{name}", value)
-    assert build(project.project()).package.read_bytes() == package
+    assert build(project.project()).zip.read_bytes() == package

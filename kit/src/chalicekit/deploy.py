@@ -33,7 +33,7 @@ def deploy(project: Project) -> None:
         refuse_stacks(project, inventory)
         checks.before_build(project)
         built = build(project)
-        archive.check_upload(built.package)
+        archive.check_upload(built.zip)
         with app_of(built, project) as app:
             checks.before_deploy(project, app)
             resources.ensure(project)

@@ -124,12 +124,12 @@ class PackageStep(BaseDeployStep):
 
     def handle_lambdalayer(self, config: Config, resource: LambdaLayer) -> None:
         """Give a managed layer its package; Chalice asks for it before its functions'."""
-        resource.is_empty = self.built.layer is None
-        resource.deployment_package.filename = str(self.built.layer)
+        resource.is_empty = self.built.layer_zip is None
+        resource.deployment_package.filename = str(self.built.layer_zip)
 
     def handle_lambdafunction(self, config: Config, resource: LambdaFunction) -> None:
         """Give a function its package, and no layer that would be empty."""
-        resource.deployment_package.filename = str(self.built.package)
+        resource.deployment_package.filename = str(self.built.zip)
         if resource.managed_layer and resource.managed_layer.is_empty:
             resource.managed_layer = None
 

@@ -11,7 +11,7 @@ from typing import Any
 from chalice import Chalice
 from chalice.deploy.validate import validate_feature_flags
 
-from chalicekit.build.boot_child import Layers
+from chalicekit.build.boot_child import StandIns
 from chalicekit.errors import Refusal
 from chalicekit.runtime.environment import LAMBDA_HAS
 
@@ -44,8 +44,8 @@ def load_app(folder: Path, packages: Path, in_layers: Collection[str] = ()) -> C
         del sys.modules[name]  # of another project
     sys.meta_path.insert(0, Shared(list(sys.path)))
     sys.path[:] = [str(folder), str(folder / "vendor"), str(packages), *sys.path]
-    layers = Layers(list(in_layers), [], str(folder))
-    sys.meta_path.append(layers)
+    stand_ins = StandIns([*in_layers])
+    sys.meta_path.append(stand_ins)
     try:
         app = __import__("app").app
         if isinstance(app, Chalice):
@@ -55,7 +55,7 @@ def load_app(folder: Path, packages: Path, in_layers: Collection[str] = ()) -> C
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise Refusal(f"The app cannot be imported: {place}{reason}") from error
     finally:
-        sys.meta_path.remove(layers)
+        sys.meta_path.remove(stand_ins)
     if not isinstance(app, Chalice):
         raise Refusal("The app cannot be imported: `app` in app.py is not a Chalice app.")
     return app

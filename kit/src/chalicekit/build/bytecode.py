@@ -6,56 +6,50 @@ ignores it when the source or the version of Python is different.
 The bytecode of `chalice/app.py` does less than its source when it is imported: see `lean`.
 """
 
-import ast
-import importlib.util
 import json
-import marshal
+import os
+import subprocess
 import sys
-import warnings
+from contextlib import suppress
 from pathlib import Path
-from types import CodeType
+from tempfile import TemporaryDirectory
 
-from chalicekit.build.lean import lean
-
-CHECKED_HASH = 0b11
-CHARACTERS = [sys.intern(chr(number)) for number in range(256)]
+from chalicekit.build.files import Files, files_in
 
 
-def reproducible(code: CodeType) -> bytes:
-    """Return compiled code as bytes, which do not depend on what else this process has loaded.
+def with_bytecode(sources: Files, folder: Path) -> Files:
+    """Return the files with the bytecode of each module beside it.
 
-    marshal also writes which strings are interned and which objects have other references
-    (github.com/python/cpython/issues/78274). The strings that the code may share with the rest of
-    the process are the characters, all interned above, and identifiers: each has another reference
-    as long as there are `code` and a copy of it.
+    It is written to `folder`, or taken from there if the folder exists.
     """
-    return marshal.dumps(marshal.loads(marshal.dumps(code)))
+    modules = [name for name in sources if name.endswith(".py")]
+    if modules and not folder.exists():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder.parent) as unfinished:
+            made = Path(unfinished, "made")
+            made.mkdir()
+            compile_modules([(sources[name], made / bytecode_of(name), name) for name in modules])
+            with suppress(OSError):  # another command was faster
+                made.replace(folder)
+    return sources | files_in(folder)
 
 
-def compile_module(source: Path, target: Path, name: str) -> None:
-    """Write the bytecode of the file `source` to `target`.
+def bytecode_of(module: str) -> str:
+    """Return the path where Python looks for the bytecode of a module."""
+    path = Path(module)
+    return f"{path.parent / '__pycache__' / path.stem}.{sys.implementation.cache_tag}.pyc"
 
-    `name` is its path in the deployment package. A file that is not valid Python gets no bytecode:
-    some packages have such templates or tests.
+
+def compile_modules(modules: list[tuple[Path, Path, str]]) -> None:
+    """Compile each source to a target; its name in the package is the third of each tuple.
+
+    An interpreter with fixed hashes gives the same bytes for the same source. PYTHONOPTIMIZE would
+    remove docstrings: Python 3.14 leaves them out of the syntax tree.
     """
-    content = source.read_bytes()
-    try:
-        tree = ast.parse(content)
-        if name == "chalice/app.py":
-            tree = lean(tree)
-        code = compile(tree, f"/var/task/{name}", "exec", dont_inherit=True, optimize=0)
-    except (SyntaxError, ValueError):
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes(
-        importlib.util.MAGIC_NUMBER
-        + CHECKED_HASH.to_bytes(4, "little")
-        + importlib.util.source_hash(content)
-        + reproducible(code)
+    subprocess.run(
+        [sys.executable, "-m", "chalicekit.build.compiler"],
+        env=os.environ | {"PYTHONHASHSEED": "0", "PYTHONOPTIMIZE": ""},
+        input=json.dumps(modules, default=str),
+        encoding="utf-8",
+        check=True,
     )
-
-
-if __name__ == "__main__":  # standard input: JSON, a list of [source, target, name]
-    warnings.simplefilter("ignore")  # about code that others wrote
-    for source, target, name in json.load(sys.stdin):
-        compile_module(Path(source), Path(target), name)

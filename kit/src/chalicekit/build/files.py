@@ -8,28 +8,59 @@ wherever it is built.
 import os
 import shutil
 import subprocess
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatch
 from pathlib import Path
 
 import click
 
-from chalicekit.build.imports import reached
+from chalicekit.build.syntax import reached, with_parents
 from chalicekit.errors import Refusal
 
 APP = ("app.py", "chalicelib", "vendor")  # Chalice packages these, `vendor` at the top
+Files = dict[str, Path]  # by their paths in a folder or in the deployment package
 
 
-def files_below(folder: Path, *above: Path) -> Iterator[Path]:
-    """Yield the files in a folder, or the file itself, in the order of their names; follow links.
+def copy_app(folder: Path, target: Path, include: Collection[str] = ()) -> Path:
+    """Copy the app's files in the project's folder into `target`, and return it.
 
-    `above` are the real folders above it: following a link back to one of them would never end.
+    `include` are patterns of paths that are packaged although git does not track them, such as
+    `chalicelib/env/*`. The copies are writable, and programs stay executable. Raises Refusal.
     """
-    if folder.is_dir() and folder.resolve() not in above:
-        for path in sorted(folder.iterdir()):
-            yield from files_below(path, folder.resolve(), *above)
-    elif not folder.is_dir() and os.path.lexists(folder):
-        yield folder
+    if not (folder / "app.py").exists():
+        raise Refusal(f"There is no app.py in {folder}: is this a Chalice project?")
+    for name in app_paths(folder, include):
+        copy = target / name
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            shutil.copyfile(folder / name, copy)
+        except OSError as error:  # for example a link that leads nowhere
+            raise Refusal(f"{name} cannot be packaged: {error.strerror or error}") from error
+        if os.access(folder / name, os.X_OK) and copy.suffix != ".py":
+            copy.chmod(0o755)
+    return target
+
+
+def app_paths(folder: Path, include: Collection[str] = ()) -> list[str]:
+    """Return the paths of the app's files in the project's folder.
+
+    What is packaged because a module imports it, and what is left out, is said on standard error.
+    """
+    tracked = tracked_paths(folder)
+    packaged, untracked = list[str](), list[str]()
+    for name in files_in(folder, *APP):
+        parts = name.split("/")
+        is_tracked = not tracked.isdisjoint(with_parents(name, "/"))  # a link is a path
+        is_wanted = is_tracked or any(fnmatch(name, pattern) for pattern in include)
+        is_hidden = any(part.startswith(".") for part in parts)
+        if "__pycache__" in parts or (is_hidden and not is_wanted):
+            continue
+        (packaged if is_wanted or not tracked else untracked).append(name)
+    imported = untracked_imports(folder, packaged, untracked) if untracked else []
+    left_out = [name for name in untracked if name not in imported]
+    tell("Packaged, though git does not track it, because the app imports it", imported)
+    tell("Left out, because git does not track it", left_out)
+    return sorted([*packaged, *imported])
 
 
 def tracked_paths(folder: Path) -> set[str]:
@@ -55,51 +86,20 @@ def tracked_paths(folder: Path) -> set[str]:
     return set(os.fsdecode(git.stdout).split("\0")) - {""}
 
 
-def app_files(folder: Path, include: Collection[str] = ()) -> list[str]:
-    """Return the paths of the app's files in the project's folder.
-
-    `include` are patterns of paths that are packaged although git does not track them, such as
-    `chalicelib/env/*`. What is packaged because a module imports it, and what is left out, is said
-    on standard error.
-    """
-    tracked = tracked_paths(folder)
-    files, untracked = list[str](), list[str]()
-    for file in (file for name in APP for file in files_below(folder / name)):
-        path = file.relative_to(folder)
-        name = path.as_posix()
-        is_tracked = any(above.as_posix() in tracked for above in (path, *path.parents))
-        is_included = any(fnmatch(name, pattern) for pattern in include)
-        hidden = any(part.startswith(".") for part in path.parts)
-        if "__pycache__" in path.parts or (hidden and not is_tracked and not is_included):
-            continue
-        (files if is_tracked or is_included or not tracked else untracked).append(name)
-    imported = untracked_imports(folder, files, untracked)
-    left_out = [name for name in untracked if name not in imported]
-    tell("Packaged, though git does not track it, because the app imports it", imported)
-    tell("Left out, because git does not track it", left_out)
-    return sorted([*files, *imported])
-
-
-def untracked_imports(folder: Path, files: list[str], untracked: list[str]) -> list[str]:
+def untracked_imports(folder: Path, packaged: list[str], untracked: list[str]) -> list[str]:
     """Return those of the untracked files that the app imports, or that are beside them.
 
     A folder of which git tracks nothing is taken as a whole: a package may need its data.
     """
-    if not untracked:
-        return []
-    sources = {name.removeprefix("vendor/"): folder / name for name in (*untracked, *files)}
-    imported = {sources[path].relative_to(folder) for path in reached(sources)}
-    roots = set[str]()
-    for name in untracked:
-        if Path(name) in imported:
-            above = [path.as_posix() for path in [*Path(name).parents][-2::-1]]
-            roots.add(next((root for root in above if not any_below(root, files)), name))
-    return [name for name in untracked if any(Path(name).is_relative_to(root) for root in roots)]
-
-
-def any_below(root: str, names: list[str]) -> bool:
-    """Tell whether one of the paths is below `root`."""
-    return any(name.startswith(f"{root}/") for name in names)
+    names = {name.removeprefix("vendor/"): name for name in (*untracked, *packaged)}
+    modules = reached({path: folder / name for path, name in names.items()})
+    taken = list[str]()
+    for name in [names[path] for path in modules if names[path] in untracked]:
+        for place in with_parents(name, "/"):  # from the outermost folder to the file itself
+            if not any(Path(other).is_relative_to(place) for other in packaged):
+                taken.append(place)
+                break
+    return [name for name in untracked if any(Path(name).is_relative_to(place) for place in taken)]
 
 
 def tell(what: str, names: list[str]) -> None:
@@ -109,33 +109,26 @@ def tell(what: str, names: list[str]) -> None:
         click.echo(f"{what}: {' '.join(names[:5])}{more}", err=True)
 
 
-def copy_app(folder: Path, target: Path, include: Collection[str] = ()) -> Path:
-    """Copy the app's files in the project's folder into `target`, and return it.
-
-    The copies are writable, and programs stay executable. Raises Refusal.
-    """
-    if not (folder / "app.py").exists():
-        raise Refusal(f"There is no app.py in {folder}: is this a Chalice project?")
-    for name in app_files(folder, include):
-        copy = target / name
-        copy.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            shutil.copyfile(folder / name, copy)
-        except OSError as error:  # for example a link that leads nowhere
-            raise Refusal(f"{name} cannot be packaged: {error.strerror or error}") from error
-        if os.access(folder / name, os.X_OK) and copy.suffix != ".py":
-            copy.chmod(0o755)
-    return target
-
-
-def files_in(folder: Path, *names: str) -> dict[str, Path]:
+def files_in(folder: Path, *names: str) -> Files:
     """Return the files in a folder, or only those in some of it, by their paths in it."""
     places = [folder / name for name in names] or [folder]
     found = [file for place in places for file in files_below(place)]
     return {file.relative_to(folder).as_posix(): file for file in found}
 
 
-def lay_out(files: Mapping[str, Path], folder: Path) -> Path:
+def files_below(place: Path, *above: Path) -> Iterator[Path]:
+    """Yield the files in a folder, or the file itself, in the order of their names; follow links.
+
+    `above` are the real folders above it: following a link back to one of them would never end.
+    """
+    if place.is_dir() and place.resolve() not in above:
+        for path in sorted(place.iterdir()):
+            yield from files_below(path, place.resolve(), *above)
+    elif not place.is_dir() and os.path.lexists(place):
+        yield place
+
+
+def lay_out(files: Files, folder: Path) -> Path:
     """Put files into a folder by their paths, as Lambda unpacks a package; return the folder."""
     for name, file in files.items():
         target = folder / name
@@ -145,11 +138,3 @@ def lay_out(files: Mapping[str, Path], folder: Path) -> Path:
         except OSError:  # on another file system
             shutil.copyfile(file, target)
     return folder
-
-
-def advice(name: str) -> str:
-    """Return what to do about a file of the project that is not packaged."""
-    if name.split("/")[0] in APP:
-        patterns = '"chalicekit": {"include": [...]}'
-        return f"`git add {name}`, or name it in {patterns} in .chalice/config.json"
-    return f"move {name} into chalicelib/, because files next to app.py are not packaged"

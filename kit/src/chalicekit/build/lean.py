@@ -34,6 +34,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TypeVar
 
+from chalicekit.build.syntax import WithoutTypeChecking, names_in
+
 # A module that mentions one of these stays as it is: it may read annotations, or its own names.
 READERS = {"__annotations__", "get_annotations", "get_type_hints", "signature", "singledispatch"}
 READERS |= {"dataclass", "NamedTuple", "TypedDict", "__getattr__", "globals", "locals", "vars"}
@@ -57,7 +59,7 @@ BRANCH = """
 
 
 class WithoutAnnotations(ast.NodeTransformer):
-    """Removes annotations, and what only type checkers run."""
+    """Removes annotations."""
 
     def visit_arg(self, node: ast.arg) -> ast.AST:
         """Remove the annotation of an argument."""
@@ -78,13 +80,6 @@ class WithoutAnnotations(ast.NodeTransformer):
         """Remove the annotation of a variable; keep the assignment, if there is one."""
         plain = ast.Assign([node.target], node.value) if node.value else ast.Pass()
         return self.generic_visit(ast.copy_location(plain, node))
-
-    def visit_If(self, node: ast.If) -> ast.AST | list[ast.stmt]:
-        """Remove what follows `if TYPE_CHECKING:`, which is false when a program runs."""
-        self.generic_visit(node)
-        if isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            return node.orelse or ast.copy_location(ast.Pass(), node)
-        return node
 
 
 class Asking(ast.NodeTransformer):
@@ -107,12 +102,6 @@ def placed(tree: Node, original: ast.AST) -> Node:
     return tree
 
 
-def mentioned(tree: ast.AST) -> set[str]:
-    """Return the names in a piece of code."""
-    nodes = list(ast.walk(tree))
-    return {getattr(node, field, "") for node in nodes for field in ("id", "attr", "name")}
-
-
 def imported(alias: ast.alias) -> str:
     """Return the name that a part of an import binds."""
     return alias.asname or alias.name.partition(".")[0]
@@ -130,7 +119,7 @@ def bound(tree: ast.AST) -> Iterator[str]:
             case ast.alias():
                 yield imported(node)
             case ast.MatchValue() | ast.MatchClass():
-                yield from mentioned(node)
+                yield from names_in(node)
             case _:
                 yield from (getattr(node, field, "") for field in ("id", "arg", "name", "rest"))
 
@@ -197,8 +186,9 @@ def lean(module: ast.Module) -> ast.Module:
 
     `module` is changed.
     """
-    if mentioned(module) & READERS:
+    if names_in(module) & READERS:
         return module
+    WithoutTypeChecking().visit(module)
     WithoutAnnotations().visit(module)
     if later := movable(module):
         first, *_ = later
