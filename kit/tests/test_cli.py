@@ -1,10 +1,9 @@
-"""The command line: what it refuses, in one line and with exit status 1 or 2."""
+"""The command line: what it refuses, in one line and with exit status 1 or 2, and its hints."""
 
 import os
 import socket
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,8 @@ from chalicekit.errors import Refusal
 from chalicekit.load import load_app
 from chalicekit.project import Project
 from tests.project import TestProject
+
+COMMANDS = [["local"], ["package", "out"], ["deploy"], ["url"], ["logs"], ["delete"]]
 
 
 def refused(*arguments: str, folder: Path, **environment: str) -> str:
@@ -34,45 +35,46 @@ def refused(*arguments: str, folder: Path, **environment: str) -> str:
     return done.stderr.splitlines()[-1]
 
 
-COMMANDS = ["local", "package", "deploy", "url", "logs", "delete"]
+def test_every_command_has_help() -> None:
+    for command in cli.commands.values():
+        assert command.help
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_folder_that_is_no_project_is_refused(tmp_path: Path, command: str) -> None:
-    arguments = ["out"] if command == "package" else []
-    line = refused(command, *arguments, folder=tmp_path)
+def test_a_folder_that_is_no_project_is_refused(tmp_path: Path, command: list[str]) -> None:
+    line = refused(*command, folder=tmp_path)
     assert line == f"{tmp_path} is not a Chalice project: it has no .chalice/config.json."
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_an_unknown_stage_is_refused(project: TestProject, command: str) -> None:
-    arguments = ["out"] if command == "package" else []
-    line = refused(command, "--stage", "prd", *arguments, folder=project.folder)
+def test_an_unknown_stage_is_refused(project: TestProject, command: list[str]) -> None:
+    line = refused(*command, "--stage", "prd", folder=project.folder)
     assert line == "Stage prd is not in .chalice/config.json: choose dev or prod."
 
 
 @pytest.mark.parametrize(
-    ("config", "reason"),
+    ("config", "line"),
     [
-        ('{"version": "2.0"', "Expecting ',' delimiter: line 1 column 18 (char 17)"),
-        ("[]", "it must hold an object"),
+        ('{"version": "2.0"', "is not valid JSON: Expecting ',' delimiter: line 1 column 18"),
+        ("[]", "is not valid JSON: it must hold an object"),
+        ('{"stages": 5}', "stages must be an object."),
+        ('{"stages": {"dev": 5}}', "stages.dev must be an object."),
+        ('{"stages": {}}', 'Stage dev is not in .chalice/config.json: add it to "stages" there.'),
     ],
 )
 def test_settings_that_cannot_be_read_are_refused(
-    project: TestProject, config: str, reason: str
+    project: TestProject, config: str, line: str
 ) -> None:
     project.write(".chalice/config.json", config)
-    line = refused("url", folder=project.folder)
-    assert line == f".chalice/config.json is not valid JSON: {reason}"
+    with pytest.raises(Refusal) as refusal:
+        _ = project.project().config
+    assert line in str(refusal.value)
 
 
 @pytest.mark.parametrize("port", ["fd:0", "0", "65536", "٣", ""])
 @pytest.mark.parametrize(("make", "option"), [(["--make"], "AWS_PORT"), ([], "--emulator-port")])
-def test_what_is_no_port_is_refused(
-    project: TestProject, make: list[str], option: str, port: str
-) -> None:
-    arguments = [*make, "url", "--emulated", "--emulator-port", port]
-    done = CliRunner().invoke(cli, ["--project-dir", str(project.folder), *arguments])
+def test_what_is_no_port_is_refused(make: list[str], option: str, port: str) -> None:
+    done = CliRunner().invoke(cli, [*make, "url", "--emulated", "--emulator-port", port])
     assert done.output == f"{option}={port} is not a port: choose a number from 1 to 65535.\n"
 
 
@@ -90,7 +92,11 @@ NOBODY = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_R
     ("environment", "line"),
     [
         ({}, "No region is set: choose one, for example AWS_DEFAULT_REGION=us-east-1."),
-        ({"AWS_DEFAULT_REGION": "us-east-1"}, "No AWS credentials are set: run `aws configure`"),
+        (
+            {"AWS_DEFAULT_REGION": "us-east-1"},
+            "No AWS credentials are set: run `aws configure`, or try the emulated AWS: "
+            "`chalicekit deploy --emulated`.",
+        ),
         ({"AWS_PROFILE": "nobody"}, "The AWS settings cannot be used: The config profile (nobody)"),
         (NOBODY | {"AWS_ENDPOINT_URL": "127.0.0.1"}, "The AWS settings cannot be used: Invalid"),
         (
@@ -106,12 +112,6 @@ def test_unusable_aws_settings_are_refused(
     assert refused(command, folder=project.folder, **environment).startswith(line)
 
 
-def test_every_command_has_help() -> None:
-    assert set(cli.commands) == {*COMMANDS, "emulator", "install"}
-    for command in cli.commands.values():
-        assert command.help
-
-
 def test_an_app_that_is_none_of_chalice_s_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -122,27 +122,70 @@ def test_an_app_that_is_none_of_chalice_s_is_refused(
         load_app(tmp_path, tmp_path)
 
 
+EMULATED = "http://127.0.0.1:4566"
+OTHER_PORT = "http://127.0.0.1:4000"
+
+
 @pytest.mark.parametrize(
-    ("options", "command"),
+    ("name", "chosen", "make", "kit"),
+    [
+        ("deploy", {}, "make deploy", "deploy"),
+        ("deploy", {"stage": "prod"}, "make deploy STAGE=prod", "deploy --stage prod"),
+        ("deploy", {"emulator": EMULATED}, "make deploy AWS=emulated", "deploy --emulated"),
+        ("deploy", {"emulator": EMULATED, "configured": True}, "make deploy", "deploy"),
+        (
+            "url",
+            {"emulator": OTHER_PORT},
+            "make url AWS=emulated AWS_PORT=4000",
+            "url --emulated --emulator-port 4000",
+        ),
+        (
+            "url",
+            {"profile": "my work"},
+            "make url AWS_PROFILE='my work'",
+            "url --profile 'my work'",
+        ),
+        ("emulator", {"emulator": EMULATED, "stage": "prod"}, "make emulator", "emulator"),
+        (
+            "emulator",
+            {"emulator": OTHER_PORT},
+            "make emulator AWS_PORT=4000",
+            "emulator --port 4000",
+        ),
+    ],
+)
+def test_a_hint_repeats_what_the_user_chose(
+    name: str, chosen: dict[str, Any], make: str, kit: str
+) -> None:
+    assert Project(Path("/"), make=True, **chosen).command(name) == make
+    assert Project(Path("/"), **chosen).command(name) == f"chalicekit --project-dir / {kit}"
+    assert Project(Path.cwd(), **chosen).command(name) == f"chalicekit {kit}"
+
+
+@pytest.mark.parametrize(
+    ("chosen", "command"),
     [
         ({"profile": "work"}, "aws --profile work x"),
-        ({"emulator": "http://127.0.0.1:4000"}, "aws --endpoint-url http://127.0.0.1:4000 x"),
+        ({"emulator": OTHER_PORT}, "aws --endpoint-url http://127.0.0.1:4000 x"),
+        ({"emulator": OTHER_PORT, "configured": True, "profile": "w"}, "aws --profile w x"),
         ({}, "aws x"),
     ],
 )
 def test_a_hint_to_aws_s_command_line_stays_in_the_same_aws(
-    options: dict[str, Any], command: str
+    chosen: dict[str, Any], command: str
 ) -> None:
-    assert replace(Project(Path("/")), **options).aws_command("x") == command
+    assert Project(Path("/"), **chosen).aws_command("x") == command
 
 
-@pytest.mark.parametrize(
-    ("make", "command"),
-    [
-        (True, "make deploy STAGE=prod AWS_PROFILE='my work'"),
-        (False, "chalicekit --project-dir / deploy --stage prod --profile 'my work'"),
-    ],
-)
-def test_a_hint_goes_to_the_account_that_the_user_named(make: bool, command: str) -> None:
-    project = Project(Path("/"), "prod", profile="my work", make=make)
-    assert project.command("deploy") == command
+def test_a_process_of_its_own_gets_what_the_user_chose() -> None:
+    project = Project(Path("/app"), "prod", OTHER_PORT, make=True, build_dir=Path("/build"))
+    kit = [sys.executable, "-m", "chalicekit", "--project-dir", "/app", "--build-dir", "/build"]
+    options = ["--emulated", "--emulator-port", "4000", "--stage", "prod"]
+    assert project.argv("local", "--port", "0") == [
+        *kit,
+        "--make",
+        "local",
+        *options,
+        "--port",
+        "0",
+    ]

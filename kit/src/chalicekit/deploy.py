@@ -1,24 +1,25 @@
 """`deploy`, `url` and `delete`, in your AWS account or in the emulated AWS."""
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
 from botocore.config import Config as ClientConfig
 from chalice import Chalice
+from chalice.app import SNSEventConfig
 from chalice.config import Config
 from chalice.deploy.deployer import DeploymentReporter
 from chalice.utils import UI
 
 from chalicekit import checks, resources
 from chalicekit.aws import errors_in_one_line
-from chalicekit.build import archive, build
+from chalicekit.build import Build, archive, build
 from chalicekit.errors import Refusal
 from chalicekit.factory import StageConfig, app_of, create_deployer
-from chalicekit.inventory import Inventory, Names, Resource, find
+from chalicekit.inventory import Inventory, find
 from chalicekit.lock import lock
 from chalicekit.project import Project
 
@@ -29,7 +30,7 @@ def deploy(project: Project) -> None:
     Raises Refusal if the deployment cannot work or AWS refuses it.
     """
     with connection(project) as project, lock(project):
-        inventory = Inventory(project.session, project.config, previous=read_record(project))
+        inventory = Inventory(project)
         refuse_stacks(project, inventory)
         checks.before_build(project)
         built = build(project)
@@ -37,11 +38,9 @@ def deploy(project: Project) -> None:
         with app_of(built, project) as app:
             checks.before_deploy(project, app)
             resources.ensure(project)
-            inventory.names = Names.of_app(app)
-            config = StageConfig(project.config, app, inventory.resources())
-            warn(inventory)
-            deployer = create_deployer(config, project.session, project.records, built)
-            made = deployer.deploy(config, project.stage)
+            sources = [item for item in app.event_sources if isinstance(item, SNSEventConfig)]
+            inventory.topics = {source.topic for source in sources}
+            made = carry_out(project, app, inventory, built)
     for item in made["resources"]:
         for key in item.keys() & {"rest_api_url", "websocket_api_url"}:
             item[key] = address(item[key], project.emulator)
@@ -51,17 +50,15 @@ def deploy(project: Project) -> None:
 def url(project: Project) -> None:
     """Print the URLs of a stage's APIs; raises Refusal if it has none."""
     with connection(project) as project:
-        inventory = Inventory(project.session, project.config, previous=read_record(project))
+        inventory = Inventory(project)
         apis = [*inventory.rest_apis(), *inventory.websocket_apis()]
         warn(inventory)
         urls = [item.get("rest_api_url") or item["websocket_api_url"] for item in apis]
-        urls = urls or [url for stack in inventory.stacks for url in stack_urls(project, stack)]
+        urls += [url for stack in inventory.stacks for url in stack_urls(project, stack)]
+        if not inventory.all_functions:
+            raise Refusal(f"{project.name} is not deployed: run `{project.command('deploy')}`.")
         if not urls:
-            raise Refusal(
-                f"{project.name} has no URL: the deployed app has no route."
-                if inventory.all_functions
-                else f"{project.name} is not deployed: run `{project.command('deploy')}`."
-            )
+            raise Refusal(f"{project.name} has no URL: the deployed app has no route.")
         print(*(address(url, project.emulator) for url in urls), sep="\n")
 
 
@@ -72,23 +69,11 @@ def delete(project: Project) -> None:
     refuses, or if something is left that should not be.
     """
     with connection(project) as project, lock(project):
-        inventory = everything(project)
+        inventory = Inventory(project, deleting=True)
         if not inventory.functions:
             refuse_stacks(project, inventory)
-        nothing = Config(project.stage, config_from_disk={"app_name": project.config.app_name})
-        config = StageConfig(nothing, Chalice("deleted"), inventory.resources())
-        warn(inventory)
-        deployer = create_deployer(config, project.session, project.records, None)
-        deployer.deploy(config, project.stage)
-        for seconds in (0, 2, 4):  # AWS may still list a deleted resource for a moment
-            time.sleep(seconds)
-            left = everything(project).resources()
-            if not left:
-                break
-        else:
-            names = ", ".join(item["name"] for item in left)
-            again = project.command("delete")
-            raise Refusal(f"Still in AWS: {names}. To continue, run `{again}` again.")
+        carry_out(project, Chalice("deleted"), inventory)
+        refuse_leftovers(project)
         kept = resources.kept(project)
         print(f"Deleted. {'The' if kept else 'Only the'} logs are left in AWS.")
         if kept:
@@ -113,34 +98,6 @@ def connection(project: Project) -> Iterator[Project]:
         yield project
 
 
-def everything(project: Project) -> Inventory:
-    """Return an inventory of all that is to be deleted."""
-    names = Names.of_source(project.folder)
-    return Inventory(project.session, project.config, names, read_record(project), deleting=True)
-
-
-def read_record(project: Project) -> list[Resource]:
-    """Return the resources in Chalice's record; none if there is no record or it is incomplete.
-
-    Raises Refusal if it is about a previous name of the app, which would be forgotten otherwise.
-    """
-    path = project.records / f"{project.stage}.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found: list[Resource] = [dict(item) for item in content["resources"]]
-    except (FileNotFoundError, KeyError, TypeError, ValueError):
-        return []
-    for arn in [item["lambda_arn"] for item in found if "lambda_arn" in item]:
-        name = arn.rpartition(":")[2]
-        if not f"{name}-".startswith(f"{project.name}-"):
-            raise Refusal(
-                f"{path} records {name}, the app's previous name: "
-                f"run `{project.command('delete')}` under that name first, or remove the file to "
-                "keep that deployment."
-            )
-    return found
-
-
 def refuse_stacks(project: Project, inventory: Inventory) -> None:
     """Raise Refusal if the stage is one of CloudFormation's stacks."""
     if inventory.stacks:
@@ -148,6 +105,34 @@ def refuse_stacks(project: Project, inventory: Inventory) -> None:
             f"Stage {project.stage} is the CloudFormation stack {', '.join(inventory.stacks)}: "
             "use `aws cloudformation` deploy, describe-stacks and delete-stack for it."
         )
+
+
+def carry_out(
+    project: Project, app: Chalice, inventory: Inventory, built: Build | None = None
+) -> dict[str, Any]:
+    """Let Chalice make AWS what the app is; return its record. It deletes what no app has.
+
+    Without a build, the app is an empty one, and everything is deleted.
+    """
+    settings = project.config
+    if not built:
+        settings = Config(project.stage, config_from_disk={"app_name": settings.app_name})
+    config = StageConfig(settings, app, inventory.resources())
+    warn(inventory)
+    deployer = create_deployer(config, project.session, project.records, built)
+    made: dict[str, Any] = deployer.deploy(config, project.stage)
+    return made
+
+
+def refuse_leftovers(project: Project) -> None:
+    """Raise Refusal if something is still in AWS, which may list it for a moment."""
+    for seconds in (0, 2, 4):
+        time.sleep(seconds)
+        left = Inventory(project, deleting=True).resources()
+        if not left:
+            return
+    names, again = ", ".join(item["name"] for item in left), project.command("delete")
+    raise Refusal(f"Still in AWS: {names}. To continue, run `{again}` again.")
 
 
 def stack_urls(project: Project, stack: str) -> list[str]:

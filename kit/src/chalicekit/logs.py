@@ -31,7 +31,7 @@ def logs(project: Project, name: str = "", since: str = "10m", follow: bool = Fa
     """
     start = milliseconds(since)
     with connection(project) as project:
-        functions = Inventory(project.session, project.config).all_functions
+        functions = Inventory(project).all_functions
         if not functions:
             raise Refusal(f"{project.name} is not deployed: run `{project.command('deploy')}`.")
         names = [function.name for function in functions]
