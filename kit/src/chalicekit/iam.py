@@ -5,31 +5,12 @@ docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_evaluation-logic.htm
 
 import re
 from collections.abc import Mapping
-from functools import cache
 from typing import Any
 
 
 def as_list(value: Any) -> list[Any]:
     """Return a list; IAM also accepts a single value instead of a list."""
     return value if isinstance(value, list) else [value]
-
-
-@cache
-def glob(pattern: str, flags: re.RegexFlag) -> re.Pattern[str]:
-    """Compile IAM's wildcards: `*` is any text, `/` and `:` included, and `?` is one character."""
-    parts = re.split(r"([*?])", pattern)
-    wildcards = {"*": ".*", "?": "."}
-    text = "".join(wildcards.get(part) or re.escape(part) for part in parts)
-    return re.compile(text, flags)
-
-
-def applies(statement: Mapping[str, Any], key: str, value: str) -> bool:
-    """Tell whether a statement's `key`, or its `Not...` form, names an action or a resource."""
-    flags = re.IGNORECASE if key == "Action" else re.DOTALL
-    negated = key not in statement
-    patterns = as_list(statement.get(f"Not{key}" if negated else key, []))
-    named = any(glob(str(pattern), flags).fullmatch(value) for pattern in patterns)
-    return named != negated and bool(patterns)
 
 
 def allows(policy: Mapping[str, Any], action: str, resource: str = "*") -> bool:
@@ -48,18 +29,34 @@ def allows(policy: Mapping[str, Any], action: str, resource: str = "*") -> bool:
     return allowed
 
 
-def allows_somewhere(policy: Mapping[str, Any], action: str, name: str) -> bool:
-    """Tell whether a policy allows an action on a resource of the action's service.
+def applies(statement: Mapping[str, Any], key: str, value: str) -> bool:
+    """Tell whether a statement's `key`, or its `Not...` form, names an action or a resource."""
+    patterns = as_list(statement.get(key, statement.get(f"Not{key}", [])))
+    is_named = any(matches(str(pattern), value, key) for pattern in patterns)
+    return is_named if key in statement else bool(patterns) and not is_named
 
-    `name` is the end of its ARN, such as `log-group:/aws/lambda/app:*`. The partition, the region
-    and the account are not known yet: any that the policy itself names will do.
+
+def matches(pattern: str, value: str, key: str) -> bool:
+    """Tell whether IAM's wildcards fit: `*` is any text, `/` and `:` included, `?` a character."""
+    expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")
+    flags = re.IGNORECASE if key == "Action" else re.DOTALL
+    return bool(re.fullmatch(expression, value, flags))
+
+
+def allows_somewhere(policy: Mapping[str, Any], action: str, arn: str) -> bool:
+    """Tell whether a policy allows an action on an ARN such as `arn:*:sqs:*:*:jobs`.
+
+    Each `*` stands for what is not known before a deployment: any partition, region and account
+    that the policy itself names will do. An ARN without them is taken as it is.
     """
-    service = action.partition(":")[0]
+    if not arn.startswith("arn:*:"):
+        return allows(policy, action, arn)
+    _, _, service, _, _, name = arn.split(":", 5)
     places = {("aws", "us-east-1", "123456789012")}
     for statement in as_list(policy.get("Statement", [])):
         for pattern in as_list(statement.get("Resource", [])):
-            arn, partition, _, region, account, *_ = f"{pattern}:::::".split(":")
-            if arn == "arn":
+            start, partition, _, region, account, *_ = f"{pattern}:::::".split(":")
+            if start == "arn":
                 places.add((partition, region, account))
     return any(
         allows(policy, action, f"arn:{partition}:{service}:{region}:{account}:{name}")
