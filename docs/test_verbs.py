@@ -1,11 +1,10 @@
 """The app with `chalice` itself: `chalice local` and `chalice deploy`."""
 
-import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,53 +13,47 @@ import requests
 from chalicekit.pytest_plugin import EmulatedAws
 
 PROJECT = Path(__file__).parent.parent
-CHALICE = str(Path(sys.executable).with_name("chalice"))
+CHALICE = [sys.executable, "-u", str(Path(sys.executable).with_name("chalice"))]
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the app, where Chalice writes its records."""
-    for name in ("app.py", "chalicelib", ".chalice", "requirements.txt"):
-        copy = shutil.copytree if (PROJECT / name).is_dir() else shutil.copy
-        copy(PROJECT / name, tmp_path / name)
+    for name in ("chalicelib", ".chalice"):
+        shutil.copytree(PROJECT / name, tmp_path / name)
+    for name in ("app.py", "requirements.txt"):
+        shutil.copy(PROJECT / name, tmp_path)
     return tmp_path
 
 
-@pytest.fixture
-def url(folder: Path) -> Iterator[str]:
-    """The URL of the app under `chalice local`."""
+def test_chalice_local_serves_get_and_head_to_a_client_that_keeps_its_connection(
+    folder: Path,
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [sys.executable, "-u", CHALICE, "local", "--no-autoreload", "--port", str(port)]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
+        port = str(free.getsockname()[1])
+    command = [*CHALICE, "local", "--no-autoreload", "--port", port]
+    with (
+        subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server,
+        requests.Session() as session,
+    ):
         assert server.stdout
-        yield next(line for line in server.stdout if line.startswith("Serving on")).split()[-1]
-        server.terminate()
-
-
-def test_chalice_local_serves_get_and_head_to_a_client_that_keeps_its_connection(url: str) -> None:
-    with requests.Session() as session:
-        for method in ["GET", "HEAD", "HEAD", "GET"]:
-            response = session.request(method, url + "/", timeout=30)
-            assert (response.status_code, response.headers["Content-Length"]) == (200, "11")
-            assert response.text == ("hello world" if method == "GET" else "")
+        assert any(line.startswith("Serving on") for line in server.stdout)
+        try:
+            for method in ["GET", "HEAD", "HEAD", "GET"]:
+                response = session.request(method, f"http://127.0.0.1:{port}/", timeout=30)
+                assert (response.status_code, response.headers["Content-Length"]) == (200, "11")
+                assert response.text == ("hello world" if method == "GET" else "")
+        finally:
+            server.terminate()
 
 
 def test_chalice_deploy_deploys_and_logs_no_debug_lines(
     folder: Path, emulated_aws: EmulatedAws
 ) -> None:
-    done = subprocess.run(
-        [CHALICE, "deploy", "--stage", "dev"],
-        cwd=folder,
-        env=os.environ | {"TERM": "dumb"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    deploy = [*CHALICE, "deploy", "--stage", "dev"]
+    done = subprocess.run(deploy, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
-    api = next(line for line in done.stdout.splitlines() if "Rest API URL" in line)
-    name = api.split("//")[1].partition(".")[0]
-    deployed = f"{emulated_aws.url}/_aws/execute-api/{name}/dev/test"
+    (api,) = re.findall("Rest API URL: https://(.*?)[.]", done.stdout)
+    deployed = f"{emulated_aws.url}/_aws/execute-api/{api}/dev/test"
     assert requests.get(deployed, timeout=60).text == "test"
     assert "DEBUG" not in done.stdout + done.stderr
