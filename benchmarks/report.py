@@ -24,19 +24,20 @@ PYTHON_PEERS = {
     "fastapi": "FastAPI, Mangum",
 }
 PICTURE = (FLOOR, BARE, OURS, PLAIN, BUNDLED, *PYTHON_PEERS.values())
-COLUMNS = (  # of the table: the figure, its unit, whether its ratio stands before it
-    ("first_ms", "ms", True),
-    ("init_ms", "ms", False),
-    ("warm_processor_us", "µs", True),
-    ("warm_us", "µs", False),
-    ("memory_mb", "MB", False),
-    ("package_kb", "kB", False),
-)
 HEAD = """\
 | | cold start, ratio to baseline | first response | INIT | warm, ratio to baseline \
 | processor time | round trip | peak memory | package |
 |---|---|---|---|---|---|---|---|---|
 """
+ROW = """\
+<g class="{kind}" transform="translate(0 {y})">
+<text x="280" y="15" text-anchor="end">{name}</text>
+<rect x="290" width="{length:.0f}" height="20"/>
+<text x="{end:.0f}" y="15">{ratio.with_interval}</text>
+<text x="670" y="15" text-anchor="end">{memory}</text>
+<text x="790" y="15" text-anchor="end">{package}</text>
+</g>"""
+BASELINE = 10  # how long the baseline's bar is in the picture
 
 
 class Ratio(NamedTuple):
@@ -57,6 +58,8 @@ def compare(figures: list[float], others: list[float]) -> Ratio:
     What slows a round down slows both sides. The value is the median; its 95 % confidence interval
     is by bootstrap, and allows as many decimals as are sure and one more.
     """
+    if not any(others):  # figures that only Linux has
+        return Ratio(0, "an unknown number of", "not known")
     ratios = [figure / other for figure, other in zip(figures, others, strict=True)]
     chance = random.Random(0)  # the same data make the same page
     samples = (chance.choices(ratios, k=len(ratios)) for _ in range(1000))
@@ -80,116 +83,91 @@ class Results:
         """Return how many times that of the row `to` a figure is."""
         return compare(self.figures[name][figure], self.figures[to][figure])
 
-    def median(self, name: str, figure: str = "first_ms") -> float:
+    def median(self, name: str, figure: str = "first_ms", unit: str = "") -> str:
         """Return the median of all rounds."""
-        return statistics.median(self.figures[name][figure])
+        value = statistics.median(self.figures[name][figure])
+        return f"{value:,.0f} {unit}".strip() if value else "not known"
 
-    def row(self, name: str) -> str:
-        """Return a row of the table."""
-        if name not in self.figures:
-            return f"| {name} | not measured: node or npm is missing |"
-        cells = [name]
-        for figure, unit, has_ratio in COLUMNS:
-            value = self.median(name, figure)
-            if has_ratio:
-                cells.append(self.ratio(name, figure).with_interval if value else "not known")
-            cells.append(f"{value:,.0f} {unit}" if value else "not known")
-        return f"| {' | '.join(cells)} |"
+    def by_cold_start(self) -> list[str]:
+        """Return the names of the rows, the fastest first."""
+        return sorted(self.figures, key=lambda name: self.ratio(name).value)
+
+
+def row(results: Results, name: str) -> str:
+    """Return a row of the table."""
+    cells = [
+        name,
+        results.ratio(name).with_interval,
+        results.median(name, "first_ms", "ms"),
+        results.median(name, "init_ms", "ms"),
+        results.ratio(name, "warm_processor_us").with_interval,
+        results.median(name, "warm_processor_us", "µs"),
+        results.median(name, "warm_us", "µs"),
+        results.median(name, "memory_mb", "MB"),
+        results.median(name, "package_kb", "kB"),
+    ]
+    return f"| {' | '.join(cells)} |"
 
 
 def page(results: Results) -> str:
     """Return the page: the template, filled in."""
-    names = sorted(results.figures, key=lambda name: results.ratio(name).value)
-    names += [name for name in (BUNDLED, EXPRESS) if name not in names]
+    rows = [row(results, name) for name in results.by_cold_start()]
+    if EXPRESS not in results.figures:
+        rows += [f"| {EXPRESS} | not measured: node or npm is missing |"]
     versions = sorted(results.data["versions"].items())
-    milliseconds = {name: f"{results.median(name):.0f}" for name in results.figures}
-    known = results.median(FLOOR, "first_processor_ms")  # 0 on systems that are not Linux
-    template = Template((HERE / "results.template.md").read_text(encoding="utf-8"))
-    return template.substitute(
+    added = statistics.median(results.figures[OURS]["first_ms"])
+    added -= statistics.median(results.figures[FLOOR]["first_ms"])
+    return Template((HERE / "results.template.md").read_text(encoding="utf-8")).substitute(
         results.data,
-        table=HEAD + "\n".join(results.row(name) for name in names),
+        table=HEAD + "\n".join(rows),
         versions=", ".join(f"{name} {version}" for name, version in versions),
         ours=results.ratio(OURS),
         plain=results.ratio(PLAIN),
         bare=results.ratio(BARE),
-        bare_ms=milliseconds[BARE],
-        bare_plain_ms=milliseconds[BARE_PLAIN],
-        ours_processor=results.ratio(OURS, "first_processor_ms")
-        if known
-        else "an unknown number of",
-        ours_ms=milliseconds[OURS],
-        plain_ms=milliseconds[PLAIN],
-        grown_ms=milliseconds[GROWN],
-        grown_plain_ms=milliseconds[GROWN_PLAIN],
+        ours_processor=results.ratio(OURS, "first_processor_ms"),
         gain=results.ratio(PLAIN, to=OURS).with_interval,
-        added=f"{results.median(OURS) - results.median(FLOOR):.0f}",
+        bare_ms=results.median(BARE),
+        bare_plain_ms=results.median(BARE_PLAIN),
+        ours_ms=results.median(OURS),
+        plain_ms=results.median(PLAIN),
+        grown_ms=results.median(GROWN),
+        grown_plain_ms=results.median(GROWN_PLAIN),
+        added=f"{added:.0f}",
     )
 
 
 def picture(results: Results) -> str:
     """Return the ratios of the main rows as an SVG, for light and dark pages."""
-    names = sorted(
-        (name for name in PICTURE if name in results.figures),
-        key=lambda name: results.ratio(name).value,
-    )
-    left, width, height = 290, 195, 28
-    unit = width / max(results.ratio(name).value for name in names)
-    marks = []
+    names = [name for name in results.by_cold_start() if name in PICTURE]
+    rows = []
     for number, name in enumerate(names):
-        y = 44 + number * height
-        ratio = results.ratio(name)
-        length = ratio.value * unit
-        kind = ' class="ours"' if name == OURS else ""
-        memory = results.median(name, "memory_mb")
-        columns = (
-            (670, f"{memory:.0f} MB" if memory else "not known"),
-            (790, f"{results.median(name, 'package_kb'):,.0f} kB"),
+        length = results.ratio(name).value * BASELINE
+        rows.append(
+            ROW.format(
+                kind="ours" if name == OURS else "other",
+                y=44 + 28 * number,
+                name=name.replace("`", ""),
+                length=length,
+                end=290 + length + 6,
+                ratio=results.ratio(name),
+                memory=results.median(name, "memory_mb", "MB"),
+                package=results.median(name, "package_kb", "kB"),
+            )
         )
-        marks += [
-            f"<g{kind}>",
-            f'<text x="{left - 10}" y="{y + 15}" text-anchor="end">{name.replace("`", "")}</text>',
-            f'<rect x="{left}" y="{y}" width="{length:.0f}" height="20"/>',
-            f'<text x="{left + length + 6:.0f}" y="{y + 15}">{ratio.with_interval}</text>',
-            *(f'<text x="{x}" y="{y + 15}" text-anchor="end">{cell}</text>' for x, cell in columns),
-            "</g>",
-        ]
-    bottom = 44 + len(names) * height
-    return f"""\
-<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 800 {bottom + 26}" font-size="14" \
-font-family="system-ui, sans-serif">
-<title>Cold start to the first response, as a ratio to no framework</title>
-<style>
-text {{ fill: #24292f }} rect {{ fill: #8c959f }} .ours rect {{ fill: #1a7f37 }}
-.ours text {{ font-weight: bold }} line {{ stroke: #cf222e; stroke-dasharray: 4 3 }}
-.head {{ font-size: 12px; fill: #57606a }}
-@media (prefers-color-scheme: dark) {{
-text {{ fill: #e6edf3 }} rect {{ fill: #6e7681 }} .ours rect {{ fill: #3fb950 }}
-line {{ stroke: #ff7b72 }} .head {{ fill: #9198a1 }} }}
-</style>
-<text class="head" x="{left}" y="28">cold start: time to the first response</text>
-<text class="head" x="670" y="28" text-anchor="end">memory</text>
-<text class="head" x="790" y="28" text-anchor="end">package</text>
-{chr(10).join(marks)}
-<line x1="{left + unit:.0f}" x2="{left + unit:.0f}" y1="38" y2="{bottom}"/>
-<text class="head" x="{left + unit:.0f}" y="{bottom + 16}" text-anchor="middle">the baseline</text>
-</svg>
-"""
+    template = Template((HERE / "results.template.svg").read_text(encoding="utf-8"))
+    return template.substitute(rows="\n".join(rows))
 
 
 def write(data: dict[str, Any]) -> None:
-    """Write the data, the page and the picture: all of them, or none."""
+    """Write the data, the page and the picture."""
     results = Results(data)
+    text, drawing = page(results), picture(results)
+    # A row's figures in a line, however many
     rows = re.sub(r"\[[^]]*]", lambda row: " ".join(row[0].split()), json.dumps(data, indent=1))
-    files = {
-        "results.json": f"{rows}\n",
-        "results.md": page(results),
-        "results.svg": picture(results),
-    }
-    for name, text in files.items():
-        (HERE / f"{name}.new").write_text(text, encoding="utf-8")
-    for name in files:
-        (HERE / f"{name}.new").replace(HERE / name)
-    print(files["results.md"])
+    (HERE / "results.json").write_text(f"{rows}\n", encoding="utf-8")
+    (HERE / "results.md").write_text(text, encoding="utf-8")
+    (HERE / "results.svg").write_text(drawing, encoding="utf-8")
+    print(text)
 
 
 if __name__ == "__main__":
