@@ -11,7 +11,7 @@ import pytest
 from chalicekit.build import archive, build, bytecode, with_compiled
 from chalicekit.checks import before_build, before_package
 from chalicekit.errors import Refusal
-from chalicekit.factory import app_of
+from chalicekit.load import app_of
 from chalicekit.project import Project
 from tests.test_requirements import make_source, make_source_distribution
 from tests.wheels import make_compiled_wheels, make_wheel

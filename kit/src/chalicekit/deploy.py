@@ -18,8 +18,9 @@ from chalicekit import checks, resources
 from chalicekit.aws import errors_in_one_line
 from chalicekit.build import Build, archive, build
 from chalicekit.errors import Refusal
-from chalicekit.factory import StageConfig, app_of, create_deployer
+from chalicekit.factory import StageConfig, create_deployer
 from chalicekit.inventory import Inventory, find
+from chalicekit.load import app_of
 from chalicekit.lock import lock
 from chalicekit.project import Project
 
@@ -117,7 +118,7 @@ def carry_out(
     settings = project.config
     if not built:
         settings = Config(project.stage, config_from_disk={"app_name": settings.app_name})
-    config = StageConfig(settings, app, inventory.resources())
+    config = StageConfig.of(settings, app, inventory.resources())
     warn(inventory)
     deployer = create_deployer(config, project.session, project.records, built)
     made: dict[str, Any] = deployer.deploy(config, project.stage)

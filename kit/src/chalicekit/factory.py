@@ -1,14 +1,11 @@
-"""Chalice's app, deployer and packager, assembled from Chalice's parts and the kit's.
+"""Chalice's deployer and packager, assembled from Chalice's parts and the kit's.
 
 Chalice makes the plan, carries it out and writes the template. The kit gives it the deployment
 package, the resources that AWS has, and a place for its record.
 """
 
 import json
-import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -56,60 +53,29 @@ from chalice.policy import AppPolicyGenerator
 from chalice.utils import UI, OSUtils
 
 from chalicekit.build import Build
-from chalicekit.load import load_app
 from chalicekit.merge import TemplateMerger
-from chalicekit.project import Project
-from chalicekit.variables import client_variables
 
 OS = OSUtils()
-
-
-@contextmanager
-def app_of(built: Build, project: Project) -> Iterator[Chalice]:
-    """Import the app that was built, and yield it.
-
-    Only the import sees the function's environment: the stage's variables, and the region, which
-    Lambda always has. For an emulated AWS, calls of AWS during the import go there. The current
-    folder is the app's, as on Lambda.
-    """
-    environment, folder = dict(os.environ), Path.cwd()
-    path, finders, writes = list(sys.path), list(sys.meta_path), sys.dont_write_bytecode
-    sys.dont_write_bytecode = True
-    region = project.session.get_config_variable("region") or "us-east-1"
-    try:
-        try:
-            os.chdir(built.app)
-            os.environ.update(client_variables(project.emulator) if project.emulator else {})
-            os.environ.update({"AWS_DEFAULT_REGION": region, "AWS_REGION": region})
-            os.environ.update(project.config.environment_variables)
-            app = load_app(built.app, built.requirements, built.in_layers)
-        finally:
-            os.chdir(folder)
-            os.environ.clear()
-            os.environ.update(environment)
-        yield app
-    finally:
-        sys.path[:], sys.meta_path[:] = path, finders
-        sys.dont_write_bytecode = writes
 
 
 class StageConfig(Config):
     """A stage's settings with its app and its resources in AWS, for Chalice's deployer."""
 
-    def __init__(self, config: Config, app: Chalice, resources: list[dict[str, Any]]) -> None:
-        """Create the settings; `resources` are those that AWS has, as Chalice records them."""
-        self.plain = Config(
+    resources: Sequence[dict[str, Any]] = ()
+
+    @classmethod
+    def of(
+        cls, config: Config, app: Chalice, resources: Sequence[dict[str, Any]] = ()
+    ) -> "StageConfig":
+        """Return such settings; `resources` are those that AWS has, as Chalice records them."""
+        found = cls(
             config.chalice_stage,
-            user_provided_params={**config._user_provided_params, "chalice_app": app},
+            user_provided_params=config._user_provided_params | {"chalice_app": app},
             config_from_disk=config.config_from_disk,
             default_params=config._default_params,
         )
-        vars(self).update(vars(self.plain))
-        self.resources = resources
-
-    def scope(self, chalice_stage: str, function_name: str) -> Config:
-        """Return the settings of a function, for which Chalice copies those of the stage."""
-        return self.plain.scope(chalice_stage, function_name)
+        found.resources = resources
+        return found
 
     def deployed_resources(self, chalice_stage_name: str) -> DeployedResources:
         """Return the resources that AWS has."""

@@ -3,7 +3,8 @@
 import os
 import sys
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,74 @@ from typing import Any
 from chalice import Chalice
 from chalice.deploy.validate import validate_feature_flags
 
+from chalicekit.build import Build
 from chalicekit.build.boot_child import StandIns
 from chalicekit.errors import Refusal
+from chalicekit.project import Project
 from chalicekit.runtime.environment import LAMBDA_HAS
+from chalicekit.variables import client_variables
 
 # What this process shares with the app: one of them cannot have another version than the others.
 SHARED = LAMBDA_HAS | {"chalice", "requests"} | sys.stdlib_module_names
+
+
+@contextmanager
+def app_of(built: Build, project: Project) -> Iterator[Chalice]:
+    """Import the app that was built, and yield it; then this process imports as before."""
+    path, finders = list(sys.path), list(sys.meta_path)
+    try:
+        with variables_and_folder(built, project):
+            app = load_app(built.app, built.requirements, built.in_layers)
+        yield app
+    finally:
+        sys.path[:], sys.meta_path[:] = path, finders
+
+
+@contextmanager
+def variables_and_folder(built: Build, project: Project) -> Iterator[None]:
+    """Give this process, in the block, the variables and the current folder of the function.
+
+    They are the stage's variables, and the region, which Lambda always has. For an emulated AWS,
+    calls of AWS go there.
+    """
+    variables, folder = dict(os.environ), Path.cwd()
+    region = project.session.get_config_variable("region") or "us-east-1"
+    try:
+        os.chdir(built.app)
+        os.environ.update(client_variables(project.emulator) if project.emulator else {})
+        os.environ.update({"AWS_DEFAULT_REGION": region, "AWS_REGION": region})
+        os.environ.update(project.config.environment_variables)
+        yield
+    finally:
+        os.chdir(folder)
+        os.environ.clear()
+        os.environ.update(variables)
+
+
+def load_app(folder: Path, packages: Path, in_layers: Collection[str] = ()) -> Chalice:
+    """Import the app in `folder`, and return it; raises Refusal if it cannot be imported.
+
+    `packages` has the app's requirements. They and `vendor/` come before what else is installed in
+    this environment, as Lambda has them, but never in place of Chalice and the SDK. Something
+    stands in for the modules `in_layers` that are not installed here.
+    """
+    os.environ["AWS_CHALICE_CLI_MODE"] = "true"  # as `chalice` does, for apps that ask
+    sys.dont_write_bytecode = True  # all that is in `packages` is packaged
+    for name in [name for name in sys.modules if name.partition(".")[0] in ("app", "chalicelib")]:
+        del sys.modules[name]  # of another project
+    sys.meta_path[:] = [Shared(list(sys.path)), *sys.meta_path, StandIns([*in_layers])]
+    sys.path[:] = [str(folder), str(folder / "vendor"), str(packages), *sys.path]
+    try:
+        app = __import__("app").app
+        if isinstance(app, Chalice):
+            validate_feature_flags(app)
+    except (Exception, SystemExit) as error:
+        place = "".join(f"{place}: " for place in places(error, folder))
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise Refusal(f"The app cannot be imported: {place}{reason}") from error
+    if not isinstance(app, Chalice):
+        raise Refusal("The app cannot be imported: `app` in app.py is not a Chalice app.")
+    return app
 
 
 class Shared:
@@ -31,36 +94,6 @@ class Shared:
         return PathFinder.find_spec(name, self.path) if is_shared else None
 
 
-def load_app(folder: Path, packages: Path, in_layers: Collection[str] = ()) -> Chalice:
-    """Import the app in `folder`, and return it.
-
-    `packages` has the app's requirements. They and `vendor/` come before what else is installed in
-    this environment, as Lambda has them, but never in place of Chalice and the SDK. Something
-    stands in for the modules `in_layers` that are not installed here. Raises Refusal if the app
-    cannot be imported.
-    """
-    os.environ["AWS_CHALICE_CLI_MODE"] = "true"  # as `chalice` does, for apps that ask
-    for name in [name for name in sys.modules if name.partition(".")[0] in ("app", "chalicelib")]:
-        del sys.modules[name]  # of another project
-    sys.meta_path.insert(0, Shared(list(sys.path)))
-    sys.path[:] = [str(folder), str(folder / "vendor"), str(packages), *sys.path]
-    stand_ins = StandIns([*in_layers])
-    sys.meta_path.append(stand_ins)
-    try:
-        app = __import__("app").app
-        if isinstance(app, Chalice):
-            validate_feature_flags(app)
-    except (Exception, SystemExit) as error:
-        place = "".join(f"{place}: " for place in places(error, folder))
-        reason = " ".join(f"{type(error).__name__}: {error}".split())
-        raise Refusal(f"The app cannot be imported: {place}{reason}") from error
-    finally:
-        sys.meta_path.remove(stand_ins)
-    if not isinstance(app, Chalice):
-        raise Refusal("The app cannot be imported: `app` in app.py is not a Chalice app.")
-    return app
-
-
 def places(error: BaseException, folder: Path) -> list[str]:
     """Return the lines of the app's own files that an exception went through, the last one last.
 
@@ -69,8 +102,7 @@ def places(error: BaseException, folder: Path) -> list[str]:
     found = []
     for frame in traceback.extract_tb(error.__traceback__):
         path = Path(os.path.relpath(frame.filename, folder))
-        if path.parts[0] in ("chalicelib", "vendor") or (
-            path.suffix == ".py" and not path.parts[1:]
-        ):
+        is_beside_app = path.suffix == ".py" and len(path.parts) == 1
+        if is_beside_app or path.parts[0] in ("chalicelib", "vendor"):
             found.append(f"{path}, line {frame.lineno}")
     return found

@@ -1,14 +1,14 @@
 """`chalicekit package`: the deployment package with its CloudFormation or Terraform template."""
 
 import shutil
-import tempfile
 from pathlib import Path
 
 from chalicekit import checks
 from chalicekit.aws import errors_in_one_line
 from chalicekit.build import build
 from chalicekit.errors import Refusal
-from chalicekit.factory import StageConfig, app_of, create_packager
+from chalicekit.factory import StageConfig, create_packager
+from chalicekit.load import app_of
 from chalicekit.lock import lock
 from chalicekit.project import Project
 
@@ -27,28 +27,33 @@ def package(
     Raises Refusal if the package cannot work. Then nothing in `out` changes.
     """
     _ = project.config  # refuses an unknown stage before anything is written
+    if merge_template and not Path(merge_template).is_file():
+        raise Refusal(f"{merge_template} does not exist: choose a template to merge.")
     # Without credentials, botocore would look for them, for seconds.
     project.session.set_credentials("none", "needed")
     if not project.session.get_config_variable("region"):
         project.session.set_config_variable("region", "us-east-1")  # AWS's partition, for names
-    if merge_template and not Path(merge_template).is_file():
-        raise Refusal(f"{merge_template} does not exist: choose a template to merge.")
     with errors_in_one_line(project), lock(project):
         checks.before_build(project)
         built = build(project)
-        with (
-            app_of(built, project) as app,
-            tempfile.TemporaryDirectory(dir=project.build_folder) as written,
-        ):
+        written = project.build_folder / "written"
+        with app_of(built, project) as app:
             checks.before_package(project, app, pkg_format)
-            config, formats = StageConfig(project.config, app, []), (pkg_format, template_format)
-            packager = create_packager(config, project.session, built, *formats, merge_template)
-            packager.package_app(config, written, project.stage)
-            if single_file:
-                out.parent.mkdir(parents=True, exist_ok=True)
-                archive = shutil.make_archive(str(project.build_folder / "out"), "zip", written)
-                shutil.move(archive, out)
-                return
-            out.mkdir(parents=True, exist_ok=True)
-            for file in sorted(Path(written).iterdir()):  # only now: nothing failed
-                shutil.move(file, out / file.name)
+            config = StageConfig.of(project.config, app)
+            packager = create_packager(
+                config, project.session, built, pkg_format, template_format, merge_template
+            )
+            packager.package_app(config, str(written), project.stage)
+        move(written, out, single_file)  # only now: nothing failed
+
+
+def move(written: Path, out: Path, single_file: bool) -> None:
+    """Move what is in the folder `written` to `out`, as a zip or into that folder."""
+    if single_file:
+        archive = shutil.make_archive(str(written), "zip", written)
+        out.parent.mkdir(parents=True, exist_ok=True)
+        shutil.move(archive, out)
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    for file in sorted(written.iterdir()):
+        shutil.move(file, out / file.name)

@@ -41,7 +41,7 @@ def before_deploy(project: Project, app: Chalice) -> None:
     refuse(chain.from_iterable(check(project, app) for check in OF_AN_APP))
     for line in chain.from_iterable(check(project, app) for check in ONLY_SAID):
         click.echo(line, err=True)
-    config = StageConfig(project.config, app, [])
+    config = StageConfig.of(project.config, app)
     try:
         validate_configuration(config)
         ApplicationGraphBuilder().build(config, project.stage)
