@@ -1,19 +1,16 @@
 """A stage's tables, queues and buckets are a stack of their own, and keep their data."""
 
 import json
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError
 
 from chalicekit import resources
 from chalicekit.aws import EmulatedSession
 from chalicekit.errors import Refusal
 from chalicekit.project import Project
 from tests.emulated import client
-from tests.processes import wait_until
 from tests.project import TABLE, TestProject
 
 QUEUE = {
@@ -26,10 +23,9 @@ WRONG = {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": "long"}}
 class Shop(TestProject):
     """A project with resources, whose stage dev is in the emulated AWS."""
 
-    @property
-    def stack(self) -> str:
-        """The name of the stack."""
-        return f"{self.name}-dev-resources"
+    def __init__(self, folder: Path, aws: str, capsys: pytest.CaptureFixture[str]) -> None:
+        super().__init__(folder, aws)
+        self.capsys, self.stack = capsys, f"{self.name}-dev-resources"
 
     def declare(self, **declared: Any) -> None:
         """Write the resources, by their logical ids."""
@@ -38,10 +34,10 @@ class Shop(TestProject):
         self.write(".chalice/resources.json", json.dumps(template))
 
     def ensure(self) -> list[str]:
-        """Bring the stack up; return what is said."""
-        said = list[str]()
-        resources.ensure(self.project(), said.append)
-        return said
+        """Bring the stack up; return the lines that are printed."""
+        self.capsys.readouterr()
+        resources.ensure(self.project())
+        return self.capsys.readouterr().out.splitlines()
 
     def is_refused(self) -> str:
         """Try to bring the stack up; return the line with which that is refused."""
@@ -56,27 +52,28 @@ class Shop(TestProject):
         client(self.aws, "dynamodb").put_item(TableName=f"{self.name}-dev-links", Item=item)
 
     def items(self) -> int:
-        """Return how many items the table has."""
+        """Return how many items the table has, which must exist."""
         found = client(self.aws, "dynamodb").scan(TableName=f"{self.name}-dev-links")
         return int(found["Count"])
 
-    def queue(self, name: str = "jobs") -> str:
-        """Return the URL of a queue, which must exist."""
-        found = client(self.aws, "sqs").get_queue_url(QueueName=f"{self.name}-dev-{name}")
+    def queue(self) -> str:
+        """Return the URL of the queue, which must exist."""
+        found = client(self.aws, "sqs").get_queue_url(QueueName=f"{self.name}-dev-jobs")
         return str(found["QueueUrl"])
 
 
 @pytest.fixture
-def shop(tmp_path: Path, aws: str) -> Shop:
+def shop(tmp_path: Path, aws: str, capsys: pytest.CaptureFixture[str]) -> Shop:
     """A project with a table and a queue."""
-    shop = Shop(tmp_path / "shop", aws)
+    shop = Shop(tmp_path / "shop", aws, capsys)
     shop.declare(Links=TABLE, Jobs=QUEUE)
     return shop
 
 
 def test_a_project_without_the_file_has_no_stack(tmp_path: Path) -> None:
-    project = Shop(tmp_path, aws="http://127.0.0.1:1")  # nobody is asked
-    assert (project.ensure(), resources.kept(project.project())) == ([], "")
+    project = Project(tmp_path, emulator="http://127.0.0.1:1")  # nobody is asked
+    resources.ensure(project)
+    assert resources.kept(project) == ""
 
 
 def test_the_stack_is_created_and_updated(shop: Shop) -> None:
@@ -182,21 +179,31 @@ def test_a_failed_update_leaves_what_there_was(shop: Shop) -> None:
     assert shop.items() == 1
 
 
+NO_RESOURCES = "is not a CloudFormation template: it has no Resources."
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("file", "text", "message"),
     [
-        ("{", ".chalice/resources.json cannot be read: "),
-        ("[]", ".chalice/resources.json is not a CloudFormation template: it has no Resources."),
-        (
-            '{"Resources": [1]}',
-            ".chalice/resources.json is not a CloudFormation template: it has no Resources.",
-        ),
-        ('{"Resources": {"A": {"Type": "AWS::No::Such"}}}', "AWS refused: "),
+        ("resources.json", "{", "cannot be read: Expecting property name"),
+        ("resources.json", "[]", NO_RESOURCES),
+        ("resources.json", '{"Resources": [1]}', NO_RESOURCES),
+        ("resources.yaml", "[", "cannot be read: while parsing a flow node"),
+        ("resources.yaml", "Resources: a: b", "cannot be read: mapping values are not allowed"),
     ],
 )
-def test_a_file_that_is_no_template_is_refused(shop: Shop, text: str, message: str) -> None:
-    shop.write(".chalice/resources.json", text)
-    assert shop.is_refused().startswith(message)
+def test_a_file_that_is_no_template_is_refused(
+    tmp_path: Path, file: str, text: str, message: str
+) -> None:
+    (tmp_path / ".chalice").mkdir()
+    (tmp_path / ".chalice" / file).write_text(text)
+    with pytest.raises(Refusal, match=rf"^\.chalice/{file} {message}"):
+        resources.ensure(Project(tmp_path))
+
+
+def test_a_kind_that_aws_does_not_know_is_refused(shop: Shop) -> None:
+    shop.declare(Links={"Type": "AWS::No::Such"})
+    assert shop.is_refused().startswith("AWS refused: ")
 
 
 def test_two_templates_are_refused(shop: Shop) -> None:
@@ -207,34 +214,21 @@ def test_two_templates_are_refused(shop: Shop) -> None:
 
 def test_a_name_that_is_taken_is_refused(shop: Shop) -> None:
     shop.ensure()
-    other = Shop(shop.folder / "other", shop.aws)
+    other = Shop(shop.folder / "other", shop.aws, shop.capsys)
     other.declare(Links=json.loads(json.dumps(TABLE).replace("${App}", shop.name)))
     assert f"{shop.name}-dev-links already exists in stack" in other.is_refused()
 
 
-def test_a_busy_stack_is_refused_until_it_is_ready(
-    shop: Shop, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_busy_stack_is_refused(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     policy = {"ResourceSignal": {"Timeout": "PT1M"}}
     waiting = {"Type": "AWS::CloudFormation::WaitCondition", "CreationPolicy": policy}
-    stacks = client(shop.aws, "cloudformation")
     template = json.dumps({"Resources": {"Wait": waiting}})
-    stacks.create_stack(StackName=shop.stack, TemplateBody=template)
-    with monkeypatch.context() as patch:
-        patch.setattr(resources, "BUSY_SECONDS", 0)
-        assert shop.is_refused() == (
-            f"The stack {shop.stack} is busy (CREATE_IN_PROGRESS): run "
-            f"`{shop.project().command('deploy')}` when it has finished."
-        )
-    signal = {"LogicalResourceId": "Wait", "UniqueId": "1", "Status": "SUCCESS"}
-
-    def signalled() -> bool:
-        with suppress(ClientError):  # it does not wait for a signal yet
-            return bool(stacks.signal_resource(StackName=shop.stack, **signal))
-        return False
-
-    wait_until(signalled)
-    assert "would delete" in shop.is_refused()  # it waits, and then sees what there is
+    client(shop.aws, "cloudformation").create_stack(StackName=shop.stack, TemplateBody=template)
+    monkeypatch.setattr(resources, "BUSY_SECONDS", 0)
+    assert shop.is_refused() == (
+        f"The stack {shop.stack} is busy (CREATE_IN_PROGRESS): run "
+        f"`{shop.project().command('deploy')}` when it has finished."
+    )
 
 
 def test_delete_says_what_is_kept(shop: Shop) -> None:

@@ -17,9 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import click
-import yaml
 from botocore.exceptions import ClientError
+from chalice.package import YAMLTemplateSerializer
+from yaml import YAMLError
 
 from chalicekit.aws import errors_in_one_line
 from chalicekit.errors import Refusal
@@ -29,99 +29,60 @@ FILES = ("resources.json", "resources.yaml")
 BUSY_SECONDS = 30  # how long to wait for a change that somebody else has started
 
 
-class TemplateLoader(yaml.SafeLoader):  # type: ignore[misc]
-    """Reads YAML with CloudFormation's tags: `!Sub text` is `{"Fn::Sub": "text"}`."""
+def ensure(project: Project) -> None:
+    """Create or update the stage's stack, wait until it is complete, and print each step.
 
-    def function(self, tag: str, node: yaml.Node) -> dict[str, Any]:
-        """Return a tagged value in the long form."""
-        if isinstance(node, yaml.ScalarNode):
-            value: Any = self.construct_scalar(node)
-        elif isinstance(node, yaml.SequenceNode):
-            value = self.construct_sequence(node, deep=True)
-        else:
-            value = self.construct_mapping(node, deep=True)
-        if tag == "GetAtt" and isinstance(value, str):
-            value = value.split(".", 1)
-        return {tag if tag in ("Ref", "Condition") else f"Fn::{tag}": value}
-
-
-TemplateLoader.add_multi_constructor("!", TemplateLoader.function)
-
-
-def template_file(folder: Path) -> Path | None:
-    """Return the template in a project's folder, or None; raises Refusal if there are two."""
-    found = [path for name in FILES if (path := folder / ".chalice" / name).exists()]
-    if len(found) > 1:
-        raise Refusal(f"Both {' and '.join(FILES)} are in .chalice: keep one.")
-    return found[0] if found else None
-
-
-def stack_name(project: Project) -> str:
-    """Return the name of the stage's stack; CloudFormation takes letters, digits and hyphens."""
-    return re.sub("[^A-Za-z0-9]+", "-", f"{project.name}-resources")
-
-
-def ensure(project: Project, say: Callable[[str], object] = click.echo) -> None:
-    """Create or update the stage's stack, and wait until it is complete.
-
-    A project without the file has no such stack: nothing happens. `say` gets a line for each step.
-    Raises Refusal if the template is no template, if data would be lost, if the stack stays busy or
-    if a resource cannot be made; a rerun continues from any of these.
+    A project without the file has no such stack: nothing happens. Raises Refusal if the template is
+    no template, if data would be lost, if the stack stays busy or if a resource cannot be made; a
+    rerun continues from any of these.
     """
-    if path := template_file(project.folder):
-        with errors_in_one_line(project):
-            bring_up(project, path, say)
-
-
-def tables(project: Project) -> list[str]:
-    """Return the names of the stage's tables, of those whose name the template writes out."""
-    if not (path := template_file(project.folder)):
-        return []
-    template = read_template(path)
-    declared = written_out(template["Resources"], values_for(template, project)).values()
-    names = [
-        (resource.get("Properties") or {}).get("TableName")
-        for resource in declared
-        if isinstance(resource, dict) and resource.get("Type") == "AWS::DynamoDB::Table"
-    ]
-    return [name for name in names if isinstance(name, str)]
-
-
-def values_for(template: dict[str, Any], project: Project) -> dict[str, str]:
-    """Return the values of the parameters that a template declares."""
-    given = {"App": project.config.app_name, "Stage": project.stage}
-    return {key: given[key] for key in given.keys() & (template.get("Parameters") or {})}
-
-
-def bring_up(project: Project, path: Path, say: Callable[[str], object]) -> None:
-    """Do what `ensure` does for the template at `path`."""
+    path = template_file(project.folder)
+    if not path:
+        return
     template, name = read_template(path), stack_name(project)
-    values = values_for(template, project)
-    stacks = project.session.create_client("cloudformation")
-    is_new = usable_stack(stacks, name, project) is None
-    planned = plan(stacks, name, template, values, is_new)
-    changes = [change["ResourceChange"] for change in planned.get("Changes", [])]
-    lost = [name_of(change) for change in changes if is_lost(change)]
-    if planned["Status"] == "FAILED" or lost:
-        stacks.delete_change_set(ChangeSetName=planned["ChangeSetId"])
-    if lost:
-        overrides = " ".join(f"{key}={value}" for key, value in sorted(values.items()))
-        by_hand = project.aws_command(
-            f"cloudformation deploy --stack-name {name} --template-file .chalice/{path.name}"
-            f"{' --parameter-overrides ' if overrides else ''}{overrides}"
-        )
-        raise Refusal(
-            f".chalice/{path.name} would delete {', '.join(lost)} with its data. If you mean it: "
-            f"`{by_hand}`."
-        )
-    if planned["Status"] == "FAILED":
-        if "didn't contain changes" in planned["StatusReason"]:
-            return
-        raise Refusal(one_line(f"The stack {name} cannot be made: {planned['StatusReason']}"))
-    if taken := [name_of(change) for change in changes if change["Action"] == "Import"]:
-        say(f"Taking over what exists: {', '.join(taken)}")
-    say(f"{'Creating' if is_new else 'Updating'} stack: {name}")
-    carry_out(stacks, planned)
+    with errors_in_one_line(project):
+        stacks = project.session.create_client("cloudformation")
+        is_new = not is_there(stacks, name, project)
+        planned = plan(stacks, name, template, values_for(template, project), is_new)
+        changes = [change["ResourceChange"] for change in planned.get("Changes", [])]
+        lost = [name_of(change) for change in changes if is_lost(change)]
+        if lost or planned["Status"] == "FAILED":
+            stacks.delete_change_set(ChangeSetName=planned["ChangeSetId"])
+        if lost:
+            raise Refusal(
+                f".chalice/{path.name} would delete {', '.join(lost)} with its data. If you mean "
+                f"it: `{command_by_hand(project, path, template)}`."
+            )
+        if planned["Status"] == "FAILED":
+            if "didn't contain changes" in planned["StatusReason"]:
+                return
+            raise Refusal(one_line(f"The stack {name} cannot be made: {planned['StatusReason']}"))
+        if taken := [name_of(change) for change in changes if change["Action"] == "Import"]:
+            print(f"Taking over what exists: {', '.join(taken)}")
+        print(f"{'Creating' if is_new else 'Updating'} stack: {name}")
+        carry_out(stacks, planned)
+
+
+def is_there(stacks: Any, name: str, project: Project) -> bool:
+    """Tell whether there is a stack to update, once nothing is under way in it.
+
+    A change that is under way, as an interrupted command leaves it, is waited for; raises Refusal
+    if it takes long. A stack whose first creation failed can only be deleted; it has nothing.
+    """
+    found = describe(stacks, name)
+    if not found:
+        return False
+    stack_id = found["StackId"]  # by its id, a stack is found also once it is deleted
+    stack = wait(lambda: describe(stacks, stack_id), "StackStatus", BUSY_SECONDS)
+    status = stack["StackStatus"]
+    if is_busy(status):
+        again = project.command("deploy")
+        raise Refusal(f"The stack {name} is busy ({status}): run `{again}` when it has finished.")
+    if status == "ROLLBACK_COMPLETE":
+        stacks.delete_stack(StackName=stack_id)
+        wait(lambda: describe(stacks, stack_id), "StackStatus")
+        return False
+    return status not in ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
 
 
 def plan(
@@ -145,6 +106,26 @@ def plan(
     return wait(pages.build_full_result, "Status")
 
 
+def is_lost(change: dict[str, Any]) -> bool:
+    """Tell whether a change deletes a resource: it is removed or replaced, and not retained."""
+    goes = change["Action"] == "Remove" or change.get("Replacement") == "True"
+    return goes and not change.get("PolicyAction", "").endswith(("Retain", "Snapshot"))
+
+
+def name_of(change: dict[str, Any]) -> str:
+    """Return the name of a resource that has one; a queue's is at the end of its URL."""
+    return str(change.get("PhysicalResourceId") or change["LogicalResourceId"]).rpartition("/")[2]
+
+
+def command_by_hand(project: Project, path: Path, template: dict[str, Any]) -> str:
+    """Return the command of AWS that makes a change without asking."""
+    command = f"cloudformation deploy --stack-name {stack_name(project)}"
+    command += f" --template-file .chalice/{path.name}"
+    if values := sorted(values_for(template, project).items()):
+        command += " --parameter-overrides " + " ".join(f"{key}={value}" for key, value in values)
+    return project.aws_command(command)
+
+
 def carry_out(stacks: Any, planned: dict[str, Any]) -> None:
     """Execute a change set; raises Refusal that says what failed first, if something fails."""
     token, stack_id = planned["ChangeSetName"], planned["StackId"]
@@ -153,60 +134,19 @@ def carry_out(stacks: Any, planned: dict[str, Any]) -> None:
     )
     stack = wait(lambda: describe(stacks, stack_id), "StackStatus")
     if stack["StackStatus"] not in ("CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"):
-        raise Refusal(
-            one_line(f"The stack {stack['StackName']} failed: {failure(stacks, stack, token)}")
-        )
+        reason = failure(stacks, stack_id, token) or f"it is {stack['StackStatus']}"
+        raise Refusal(one_line(f"The stack {stack['StackName']} failed: {reason}"))
 
 
-def read_template(path: Path) -> dict[str, Any]:
-    """Return the content of a template; raises Refusal if it is no JSON or YAML object."""
-    try:
-        text = path.read_text(encoding="utf-8")
-        content = json.loads(text) if path.suffix == ".json" else yaml.load(text, TemplateLoader)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise Refusal(one_line(f".chalice/{path.name} cannot be read: {error}")) from error
-    declared = content.get("Resources") if isinstance(content, dict) else None
-    if not isinstance(content, dict) or not isinstance(declared, dict) or not declared:
-        raise Refusal(
-            f".chalice/{path.name} is not a CloudFormation template: it has no Resources."
-        )
-    return content
-
-
-def written_out(part: Any, values: dict[str, str]) -> Any:
-    """Return a part of a template with the values of parameters in place of Ref and Fn::Sub."""
-    if isinstance(part, list):
-        return [written_out(item, values) for item in part]
-    if not isinstance(part, dict):
-        return part
-    if part.keys() == {"Ref"} and part["Ref"] in values:
-        return values[part["Ref"]]
-    if part.keys() == {"Fn::Sub"} and isinstance(part["Fn::Sub"], str):
-        text = re.sub(r"\$\{(\w+)\}", lambda v: values.get(v[1], v[0]), part["Fn::Sub"])
-        return {"Fn::Sub": text} if "${" in text else text
-    return {key: written_out(value, values) for key, value in part.items()}
-
-
-def usable_stack(stacks: Any, name: str, project: Project) -> dict[str, Any] | None:
-    """Return the stack once it can be updated, or None if it is still to be created.
-
-    A change that is under way, as an interrupted command leaves it, is waited for; raises Refusal
-    if it takes long. A stack whose first creation failed can only be deleted; it has nothing.
-    """
-    found = describe(stacks, name)
-    if not found:
-        return None
-    stack_id = found["StackId"]  # by its id, a stack is found also once it is deleted
-    stack = wait(lambda: describe(stacks, stack_id), "StackStatus", BUSY_SECONDS)
-    status = stack["StackStatus"]
-    if is_busy(status):
-        again = project.command("deploy")
-        raise Refusal(f"The stack {name} is busy ({status}): run `{again}` when it has finished.")
-    if status == "ROLLBACK_COMPLETE":
-        stacks.delete_stack(StackName=stack_id)
-        wait(lambda: describe(stacks, stack_id), "StackStatus")
-        return None
-    return None if status in ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS") else stack
+def failure(stacks: Any, stack_id: str, token: str) -> str:
+    """Return what failed first in the operation with a token, or ""."""
+    pages = stacks.get_paginator("describe_stack_events").paginate(StackName=stack_id)
+    failed = [
+        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason is given')}"
+        for event in pages.build_full_result()["StackEvents"]  # the newest first
+        if event.get("ClientRequestToken") == token and event["ResourceStatus"].endswith("_FAILED")
+    ]
+    return failed[-1] if failed else ""
 
 
 def describe(stacks: Any, name: str) -> dict[str, Any] | None:
@@ -220,11 +160,6 @@ def describe(stacks: Any, name: str) -> dict[str, Any] | None:
         raise
 
 
-def is_busy(status: str) -> bool:
-    """Tell whether something is under way. A stack in review has only a change set as yet."""
-    return status.endswith(("_IN_PROGRESS", "_PENDING")) and status != "REVIEW_IN_PROGRESS"
-
-
 def wait(ask: Callable[[], Any], key: str, seconds: float = float("inf")) -> dict[str, Any]:
     """Return what `ask` returns once the status under `key` is not busy, or time is up."""
     deadline, pause = time.monotonic() + seconds, 0.2
@@ -234,26 +169,9 @@ def wait(ask: Callable[[], Any], key: str, seconds: float = float("inf")) -> dic
     return dict(found)
 
 
-def is_lost(change: dict[str, Any]) -> bool:
-    """Tell whether a change deletes a resource: it is removed or replaced, and not retained."""
-    goes = change["Action"] == "Remove" or change.get("Replacement") == "True"
-    return goes and not change.get("PolicyAction", "").endswith(("Retain", "Snapshot"))
-
-
-def name_of(change: dict[str, Any]) -> str:
-    """Return the name of a resource that has one; a queue's is at the end of its URL."""
-    return str(change.get("PhysicalResourceId") or change["LogicalResourceId"]).rpartition("/")[2]
-
-
-def failure(stacks: Any, stack: dict[str, Any], token: str) -> str:
-    """Return what failed first in the operation with a token."""
-    pages = stacks.get_paginator("describe_stack_events").paginate(StackName=stack["StackId"])
-    failed = [
-        f"{event['LogicalResourceId']}: {event.get('ResourceStatusReason', 'no reason is given')}"
-        for event in pages.build_full_result()["StackEvents"]  # the newest first
-        if event.get("ClientRequestToken") == token and event["ResourceStatus"].endswith("_FAILED")
-    ]
-    return failed[-1] if failed else f"it is {stack['StackStatus']}"
+def is_busy(status: str) -> bool:
+    """Tell whether something is under way. A stack in review has only a change set as yet."""
+    return status.endswith(("_IN_PROGRESS", "_PENDING")) and status != "REVIEW_IN_PROGRESS"
 
 
 def one_line(text: str) -> str:
@@ -276,3 +194,66 @@ def kept(project: Project) -> str:
         f"The stack {name} is kept with its data. To delete it: `{by_hand}`, then each resource "
         "that its DeletionPolicy retains."
     )
+
+
+def tables(project: Project) -> list[str]:
+    """Return the names of the stage's tables, of those whose name the template writes out."""
+    if not (path := template_file(project.folder)):
+        return []
+    template = read_template(path)
+    declared = written_out(template["Resources"], values_for(template, project)).values()
+    names = [
+        (resource.get("Properties") or {}).get("TableName")
+        for resource in declared
+        if isinstance(resource, dict) and resource.get("Type") == "AWS::DynamoDB::Table"
+    ]
+    return [name for name in names if isinstance(name, str)]
+
+
+def stack_name(project: Project) -> str:
+    """Return the name of the stage's stack; CloudFormation takes letters, digits and hyphens."""
+    return re.sub("[^A-Za-z0-9]+", "-", f"{project.name}-resources")
+
+
+def template_file(folder: Path) -> Path | None:
+    """Return the template in a project's folder, or None; raises Refusal if there are two."""
+    found = [path for name in FILES if (path := folder / ".chalice" / name).exists()]
+    if len(found) > 1:
+        raise Refusal(f"Both {' and '.join(FILES)} are in .chalice: keep one.")
+    return found[0] if found else None
+
+
+def read_template(path: Path) -> dict[str, Any]:
+    """Return the content of a template; raises Refusal if it is no JSON or YAML object."""
+    load = json.loads if path.suffix == ".json" else YAMLTemplateSerializer().load_template
+    try:
+        content = load(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, YAMLError, RuntimeError) as error:
+        # Chalice raises RuntimeError for some of YAML's errors, and leaves out the place.
+        reason = error.__context__ if isinstance(error, RuntimeError) else error
+        raise Refusal(one_line(f".chalice/{path.name} cannot be read: {reason}")) from error
+    if not isinstance(content, dict) or not isinstance(content.get("Resources"), dict):
+        raise Refusal(
+            f".chalice/{path.name} is not a CloudFormation template: it has no Resources."
+        )
+    return content
+
+
+def values_for(template: dict[str, Any], project: Project) -> dict[str, str]:
+    """Return the values of the parameters that a template declares."""
+    given = {"App": project.config.app_name, "Stage": project.stage}
+    return {key: given[key] for key in given.keys() & (template.get("Parameters") or {})}
+
+
+def written_out(part: Any, values: dict[str, str]) -> Any:
+    """Return a part of a template with the values of parameters in place of Ref and Fn::Sub."""
+    if isinstance(part, list):
+        return [written_out(item, values) for item in part]
+    if not isinstance(part, dict):
+        return part
+    if part.keys() == {"Ref"} and part["Ref"] in values:
+        return values[part["Ref"]]
+    if part.keys() == {"Fn::Sub"} and isinstance(part["Fn::Sub"], str):
+        text = re.sub(r"\$\{(\w+)\}", lambda v: values.get(v[1], v[0]), part["Fn::Sub"])
+        return {"Fn::Sub": text} if "${" in text else text
+    return {key: written_out(value, values) for key, value in part.items()}
