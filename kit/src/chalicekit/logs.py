@@ -3,7 +3,7 @@
 import re
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
@@ -19,7 +19,7 @@ UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"
 # Lambda's own lines about an invocation
 LAMBDA_LINE = re.compile("(INIT_)?(START|END|REPORT|RUNTIME_DONE) (RequestId|Runtime Version)")
 POLL_SECONDS = 2
-LATE_MILLISECONDS = 10_000  # CloudWatch lists a line some seconds after its own time
+LATE_MILLISECONDS = 30_000  # CloudWatch lists a line some seconds after its own time
 
 
 def logs(project: Project, name: str = "", since: str = "10m", follow: bool = False) -> None:
@@ -40,40 +40,39 @@ def logs(project: Project, name: str = "", since: str = "10m", follow: bool = Fa
         chosen = [function for function in functions if name in ("", function.name)]
         groups = list(dict.fromkeys(function.log_group for function in chosen))
         client = project.session.create_client("logs")
-        shown = ""
-        try:
-            for group, message in lines(client, groups, start, follow):
-                if group != shown:  # apart from the lines, which may go to another program
-                    click.echo(f"{group}:", err=True)
-                    shown = group
-                click.echo(for_reader(message, sys.stdout))
-        except KeyboardInterrupt:  # that is how `follow` ends
-            if not follow:
-                raise
+        show(lines(client, groups, start, follow))
+
+
+def show(found: Iterable[tuple[str, str]]) -> None:
+    """Print lines, and their groups apart from them: the lines may go to another program."""
+    shown = ""
+    for group, message in found:
+        if group != shown:
+            click.echo(f"{group}:", err=True)
+            shown = group
+        click.echo(for_reader(message, sys.stdout))
 
 
 def lines(client: Any, groups: list[str], start: int, follow: bool) -> Iterator[tuple[str, str]]:
     """Yield each line with its group, in the order of the groups, then as they arrive."""
-    starts, seen = dict.fromkeys(groups, start), dict[str, set[Any]]()
+    seen = set[str]()
     while True:
-        for group in groups:
-            parameters = {"logGroupName": group, "startTime": starts[group]}
-            events = find_all(client, "filter_log_events", "events", **parameters)
-            for event in events:
-                message = event["message"].rstrip()
-                if identity(event) not in seen.get(group, ()) and not LAMBDA_LINE.match(message):
-                    yield group, message
-                starts[group] = max(starts[group], event["timestamp"] - LATE_MILLISECONDS)
-            seen[group] = {identity(event) for event in events}
+        found = [
+            (group, event)
+            for group in groups
+            for event in find_all(
+                client, "filter_log_events", "events", logGroupName=group, startTime=start
+            )
+        ]
+        for group, event in found:
+            message = event["message"].rstrip()
+            if str((group, event)) not in seen and not LAMBDA_LINE.match(message):
+                yield group, message
         if not follow:
             return
+        seen = {str(item) for item in found}  # the emulated AWS has no ids for lines
+        start = max([start, *(event["timestamp"] - LATE_MILLISECONDS for _, event in found)])
         time.sleep(POLL_SECONDS)
-
-
-def identity(event: dict[str, Any]) -> tuple[str, ...]:
-    """Return what tells one line from another; the emulated AWS has no ids for them."""
-    parts = [event.get(key, "") for key in ("eventId", "logStreamName", "timestamp", "message")]
-    return tuple(str(part) for part in parts)
 
 
 def milliseconds(since: str) -> int:
