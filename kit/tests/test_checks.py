@@ -95,13 +95,6 @@ def test_a_setting_that_means_nothing_is_only_named(
     )
 
 
-def test_settings_without_stages_are_those_of_dev(tmp_path: Path) -> None:
-    project = configure(tmp_path, {})
-    (tmp_path / ".chalice" / "config.json").write_text('{"version": "2.0", "app_name": "app"}')
-    before_build(project)
-    before_deploy(project, Chalice("app"))
-
-
 @pytest.mark.parametrize(
     ("settings", "modules"),
     [

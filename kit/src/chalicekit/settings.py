@@ -143,8 +143,8 @@ def wrong_variables(project: Project) -> Iterator[str]:
         where = f"{FILE}: environment_variables of {full_name(project, function)}"
         if reserved := sorted(RESERVED_VARIABLES & variables.keys()):
             yield f"{where}: Lambda sets {', '.join(reserved)} itself, choose other names."
-        for name in variables.keys() - reserved:
-            if not re.fullmatch("[A-Za-z][A-Za-z0-9_]+", name):
+        for name in variables:
+            if name not in reserved and not re.fullmatch("[A-Za-z][A-Za-z0-9_]+", name):
                 yield (
                     f"{where}: Lambda does not take the name {name!r}: start with a letter, "
                     "then add at least one letter, digit or underscore."

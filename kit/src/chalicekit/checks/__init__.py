@@ -5,7 +5,6 @@ AWS takes, although it looks wrong, is only said on standard error.
 """
 
 from collections.abc import Iterable
-from itertools import chain
 
 import click
 from chalice import Chalice
@@ -33,14 +32,15 @@ ONLY_SAID = [policies.without_log, policies.unused_tables]
 def before_build(project: Project) -> None:
     """Check the settings of a stage; raises Refusal with a line for each problem."""
     refuse(wrong_settings(project))  # the others rely on their kinds
-    refuse(chain.from_iterable(check(project) for check in OF_A_STAGE))
+    refuse(line for check in OF_A_STAGE for line in check(project))
 
 
 def before_deploy(project: Project, app: Chalice) -> None:
     """Check an app, after its stage; raises Refusal with a line for each problem."""
-    refuse(chain.from_iterable(check(project, app) for check in OF_AN_APP))
-    for line in chain.from_iterable(check(project, app) for check in ONLY_SAID):
-        click.echo(line, err=True)
+    refuse(line for check in OF_AN_APP for line in check(project, app))
+    for check in ONLY_SAID:
+        for line in check(project, app):
+            click.echo(line, err=True)
     config = StageConfig.of(project.config, app)
     try:
         validate_configuration(config)

@@ -4,8 +4,7 @@ import inspect
 import json
 import re
 import sys
-from collections.abc import Iterator, Set
-from itertools import chain
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -85,13 +84,13 @@ def wrong_paths(project: Project, app: Chalice) -> Iterator[str]:
     variables: dict[str, tuple[str, str]] = {}
     for path, views in app.routes.items():
         start = place(project, next(iter(views.values())).view_function)
-        for problem in chain(in_path(path, views.keys()), in_variables(path, variables)):
+        for problem in [*problems_of_path(path, views), *problems_of_variables(path, variables)]:
             yield f"{start}: API Gateway {problem}"
 
 
-def in_path(path: str, methods: Set[str]) -> Iterator[str]:
+def problems_of_path(path: str, methods: Iterable[str]) -> Iterator[str]:
     """Yield what API Gateway has against a path or its methods, as the rest of a sentence."""
-    if wrong := methods - METHODS:
+    if wrong := set(methods) - METHODS:
         yield f"has no method {', '.join(sorted(wrong))} ({path})."
     if not path.startswith("/"):
         yield f"takes only paths that start with a slash: write /{path}."
@@ -103,7 +102,7 @@ def in_path(path: str, methods: Set[str]) -> Iterator[str]:
         yield f"takes a part with + only at the end of a path ({path})."
 
 
-def in_variables(path: str, variables: dict[str, tuple[str, str]]) -> Iterator[str]:
+def problems_of_variables(path: str, variables: dict[str, tuple[str, str]]) -> Iterator[str]:
     """Yield which variable of a path has another name in an earlier path.
 
     `variables` collects by what is above a variable its name and the first path that has it.
