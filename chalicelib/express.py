@@ -5,39 +5,37 @@ from __future__ import annotations
 import os
 import re
 import sys
-from binascii import a2b_base64, b2a_base64
+from binascii import b2a_base64
 from contextlib import suppress
 from json import dumps, loads
 from json.encoder import encode_basestring
 
 from chalice import AuthRoute, BadRequestError, Chalice, ChaliceViewError, Response
-from chalice.app import (
-    APIGateway,
-    MultiDict,
-    RestAPIEventHandler,
-    error_response,
-    handle_extra_types,
-)
+from chalice.app import APIGateway, RestAPIEventHandler, handle_extra_types
 from chalice.app import Request as ChaliceRequest
 
 from chalicelib import logs
 
-TYPE_CHECKING = False  # true for type checkers; at run time, typing costs 2 ms of each cold start
+# Imports make each cold start longer: typing takes 2 ms; hashlib, which loads OpenSSL, takes 3 ms.
+# What only few responses need is imported by the function that needs it.
+TYPE_CHECKING = False  # true for type checkers
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    from chalice.app import MultiDict
+
     Headers = dict[str, tuple[str, Any]]  # name and value, by the name in lower case
 
 try:
-    # CPython's own SHA-1. hashlib would load OpenSSL, which nothing else needs: 3 ms and 4 MB of
-    # each cold start.
-    from _sha1 import sha1  # type: ignore[import-not-found]
+    from _sha1 import sha1  # type: ignore[import-not-found]  # CPython's own
 except ImportError:  # Python may be built without it
     from hashlib import sha1
 
-
 ABSENT = ("", "")  # the name and value of a header that is not there
+ASYNC = 0x80  # inspect.CO_COROUTINE, the flag of an `async def`
+# A name (RFC 9110, 5.6.2), and a value without control characters, as Node sends them.
+HEADER = r"[!#-'*+.^_`|~\w-]+: [\t -~\x80-\xff]*"
 
 
 class ExpressApp(Chalice):
@@ -51,76 +49,36 @@ class ExpressApp(Chalice):
         The middleware is in `middleware_handlers`, where you can replace it.
         """
         super().__init__(app_name, configure_logs=False, **options)
-        # For API Gateway. By default it sends bytes only to clients whose Accept header starts with
-        # one of a list of types, and a browser's does not: https://docs.aws.amazon.com/apigateway/
-        # latest/developerguide/lambda-proxy-binary-media.html
+        # By default API Gateway sends bytes only to clients whose Accept header starts with one of
+        # a list of types, and a browser's does not: https://docs.aws.amazon.com/apigateway/latest/
+        # developerguide/lambda-proxy-binary-media.html
         self.api.binary_types = ["*/*"]
         if configure_logs:
             logs.configure_logs()
             self.register_middleware(logs.log_invocation)
         self.register_middleware(self.like_express, "http")
 
-    def _register_handler(
-        self, kind: str, name: str, function: Any, wrapped: Any, kwargs: Any, options: Any = None
-    ) -> None:
-        """Register a view or another function. Raises TypeError for an `async def`.
-
-        `options` are those of a blueprint. Lambda starts each function from app.py, by a name that
-        nothing else has: Chalice names the function's own module and name, which something else may
-        have taken, and where a blueprint's function has no log and no middleware.
-        """
-        refuse_async(function)
-        full_name = ((options or {}).get("name_prefix") or "") + name
-        if kind == "authorizer":
-            wrapped.func = with_head(wrapped.func)
-            wrapped.name = full_name  # Chalice forgets the prefix
-        if kind.startswith("on_ws_"):  # Chalice does not wrap a blueprint's in the middleware
-            wrapped = self._wrap_handler(kind, name, function)
-        if kind != "route" and "app" in sys.modules:
-            function, options = wrapped, {**(options or {}), "module_name": "app"}
-            function.__name__ = f"_function_{full_name}"
-            setattr(sys.modules["app"], function.__name__, function)
-        functions = {**self.handler_map} if kind == "route" else {}
-        super()._register_handler(kind, name, function, wrapped, {**kwargs}, options)
-        self.handler_map.update(functions)  # a view does not replace a function of its name
-
-    def register_middleware(self, func: Any, event_type: str = "all") -> None:
-        """Register a middleware. Raises TypeError for an `async def`."""
-        refuse_async(func)
-        super().register_middleware(func, event_type)
-
-    def _register_route(self, name: str, user_handler: Any, kwargs: Any, **unused: Any) -> None:
-        """Declare HEAD with each GET, and accept any Content-Type unless the route names some.
-
-        API Gateway does not derive HEAD from GET. Chalice accepts only JSON by default.
-        """
-        declared = {"methods": ["GET"], "content_types": [], **kwargs["kwargs"]}
-        super()._register_route(name, user_handler, {**kwargs, "kwargs": {**declared}})
-        if "GET" in declared["methods"]:
-            head = {**kwargs, "kwargs": {**declared, "methods": ["HEAD"]}}
-            with suppress(ValueError):  # the path has a HEAD of its own
-                super()._register_route(name, user_handler, head)
-
     def __call__(self, event: Any, context: Any) -> dict[str, Any]:
-        """Respond to an event of API Gateway, whose path parameters are encoded as in the URL.
-
-        Bytes of any type are sent as text if they are UTF-8, and in Base64 otherwise.
-        """
+        """Respond to an event of API Gateway. Another event has no request; it gets a 500."""
         parameters = event.get("pathParameters") or None
         if parameters and "%" in "".join(parameters.values()):
             from urllib.parse import unquote
 
+            # API Gateway leaves them encoded as in the URL.
             parameters = {name: unquote(value) for name, value in parameters.items()}
         query = event.get("multiValueQueryStringParameters") or {}
         event = {**event, "pathParameters": parameters, "multiValueQueryStringParameters": query}
         is_request = event.get("requestContext", {}).get("resourcePath") is not None
-        request: Any = Request(event, context) if is_request else None  # the event may be another
+        request: Any = Request(event, context) if is_request else None
+
+        api = APIGateway()
+        api.binary_types = None  # type: ignore[assignment]  # bytes are encoded below
         middleware = self._get_middleware_handlers("http")
-        handler = Handler(self.routes, APIGateway(), self.log, self.debug, middleware)
-        handler.api.binary_types = None  # type: ignore[assignment]  # encoded below, not by Chalice
+        handler = Handler(self.routes, api, self.log, self.debug, middleware)
         self.lambda_context = context
         self.current_request = handler.current_request = request
         response: dict[str, Any] = handler(event, context)
+
         if isinstance(response["body"], bytes):
             try:
                 response["body"] = response["body"].decode()
@@ -141,8 +99,9 @@ class ExpressApp(Chalice):
         try:
             response = get_response(request)
         except ChaliceViewError as error:
-            response = error_response(str(error), type(error).__name__, error.STATUS_CODE)
-        status, headers = response.status_code, by_name(response.headers)
+            message = {"Code": type(error).__name__, "Message": str(error)}
+            response = Response(message, None, error.STATUS_CODE)
+        status, headers = response.status_code, by_lower_name(response.headers)
         _, given = headers.get("content-type", ABSENT)
         body, content_type = body_and_content_type(response.body, given)
         if response.body or status not in (204, 304):
@@ -150,10 +109,9 @@ class ExpressApp(Chalice):
             headers.setdefault("etag", ("ETag", entity_tag(body)))
         route = request and self.routes[request.path].get(request.method)
         if route and route.cors:
-            headers = by_name(route.cors.get_access_control_headers()) | headers
+            headers = by_lower_name(route.cors.get_access_control_headers()) | headers
         if request and is_fresh(request, status, headers):
-            # Express drops the Content-Type; API Gateway would replace it with application/json.
-            status = 304
+            status = 304  # with its Content-Type, for which API Gateway would send its own
         if status == 204:
             headers.pop("content-type", None)
         if status in (204, 205, 304):
@@ -164,56 +122,73 @@ class ExpressApp(Chalice):
             headers["connection"] = ("Connection", "close")
         return Response(body, dict(headers.values()), status)
 
+    def register_middleware(self, func: Any, event_type: str = "all") -> None:
+        """Register a middleware. Raises TypeError for an `async def`."""
+        refuse_async(func)
+        super().register_middleware(func, event_type)
 
-class Request(ChaliceRequest):
-    """A request as Express hands it to a view: the body has any type, the query may be empty."""
+    def _register_handler(
+        self, kind: str, name: str, function: Any, wrapped: Any, kwargs: Any, options: Any = None
+    ) -> None:
+        """Register a view or another function. Raises TypeError for an `async def`.
 
-    query_params: MultiDict
-
-    @property
-    def raw_body(self) -> bytes:
-        """The body as the client sent it."""
-        body = self._body or b""
-        if self._is_base64_encoded:
-            return a2b_base64(body)
-        return body if isinstance(body, bytes) else body.encode()
-
-    @property
-    def json_body(self) -> Any:
-        """The value of the body if the Content-Type is JSON's (RFC 6839, 3.1), otherwise None.
-
-        Raises BadRequestError, which is sent as 400, if the body is not JSON.
+        Chalice's decorators call this. `options` are those of a blueprint.
         """
-        media_type = self.headers.get("content-type", "").split(";")[0].strip().lower()
-        if self._json_body is None and re.fullmatch(r"application/(.+\+)?json", media_type):
-            try:
-                self._json_body = loads(self.raw_body, parse_constant=int)  # which refuses NaN
-            except (ValueError, RecursionError) as error:
-                raise BadRequestError(f"The body is not JSON: {error}") from None
-        return self._json_body
+        refuse_async(function)
+        kwargs = {**kwargs}  # Chalice changes them, and a blueprint can be registered again
+        if kind == "route":
+            functions = {**self.handler_map}
+            super()._register_handler(kind, name, function, wrapped, kwargs, options)
+            self.handler_map = functions  # a view does not replace a function of its name
+        else:
+            self._register_function(kind, name, function, wrapped, kwargs, options or {})
 
+    def _register_function(
+        self, kind: str, name: str, function: Any, wrapped: Any, kwargs: Any, options: Any
+    ) -> None:
+        """Register a function that Lambda itself starts.
 
-class Handler(RestAPIEventHandler):
-    """Chalice's handler of a request, without the steps that `like_express` takes instead."""
+        Chalice tells Lambda the module and name in which the function was written, for example
+        `chalicelib.jobs.run`. Started there, a function of a blueprint has no log and no
+        middleware, and another function or a view may have taken its name. So each function is
+        also put into app.py, as `_function_` and its name, and Lambda is told to start that.
+        """
+        full_name = (options.get("name_prefix") or "") + name
+        if kind == "authorizer":
+            wrapped.func = allowing_head(wrapped.func)
+            wrapped.name = full_name  # Chalice forgets the prefix
+        if kind.startswith("on_ws_"):  # Chalice does not wrap a blueprint's in the middleware
+            wrapped = self._wrap_handler(kind, name, function)
+        wrapped.__name__ = f"_function_{full_name}"
+        if "app" in sys.modules:
+            setattr(sys.modules["app"], wrapped.__name__, wrapped)
+        options = {**options, "module_name": "app"}
+        super()._register_handler(kind, name, wrapped, wrapped, kwargs, options)
 
-    # `by_name` validates headers and keeps what is CORS's; `__call__` encodes bytes.
-    def _validate_response(self, response: Response) -> None: ...
-    def _add_cors_headers(self, response: Response, cors_headers: dict[str, str]) -> None: ...
-    def _validate_binary_response(self, *headers: Any) -> bool:
-        return True
+    def _register_route(self, name: str, user_handler: Any, kwargs: Any, **unused: Any) -> None:
+        """Declare HEAD with each GET, and accept any Content-Type unless the route names some.
+
+        API Gateway does not derive HEAD from GET. Chalice accepts only JSON by default.
+        """
+        options = {"methods": ["GET"], "content_types": [], **kwargs["kwargs"]}
+        super()._register_route(name, user_handler, {**kwargs, "kwargs": {**options}})
+        if "GET" in options["methods"]:
+            options["methods"] = ["HEAD"]
+            with suppress(ValueError):  # the path has a HEAD of its own
+                super()._register_route(name, user_handler, {**kwargs, "kwargs": options})
 
 
 def refuse_async(function: Any) -> None:
     """Raise TypeError if a function is an `async def`, which Chalice never awaits."""
     code = getattr(function, "__code__", None)
-    if code and code.co_flags & 0x280:  # inspect's CO_COROUTINE and CO_ASYNC_GENERATOR
+    if code and code.co_flags & ASYNC:
         raise TypeError(
             f"{code.co_name} is an `async def`: write `def`, and `asyncio.run(...)` in it for what "
             "it awaits. (Importing asyncio takes longer than importing all of Chalice.)"
         )
 
 
-def with_head(authorize: Callable[[Any], Any]) -> Callable[[Any], Any]:
+def allowing_head(authorize: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Return an authorizer that allows HEAD where `authorize` allows GET."""
 
     def authorize_head(request: Any) -> Any:
@@ -226,92 +201,61 @@ def with_head(authorize: Callable[[Any], Any]) -> Callable[[Any], Any]:
     return authorize_head
 
 
-def by_name(headers: dict[str, Any]) -> Headers:
-    """Return each header under its name in lower case, since names of headers have no case.
+class Handler(RestAPIEventHandler):
+    """Chalice's handler of a request, without the steps that `ExpressApp` takes instead."""
 
-    The last one of a name counts, and a number is sent as text, as in Node. Raises ValueError for
-    what Node refuses, such as a line break, which could start another header.
-    """
-    named: Headers = {}
-    for name, value in headers.items():
-        values = value if isinstance(value, list) else [value]
-        texts = [text if isinstance(text, str) else stringify(text, name) for text in values]
-        for text in texts:
-            if not re.fullmatch(r"[!#-'*+.^_`|~\w-]+: [\t -~\x80-\xff]*", f"{name}: {text}", re.A):
-                raise ValueError(f"this is not a header: {name!r}: {text!r}")
-        named[name.lower()] = (name, texts if isinstance(value, list) else texts[0])
-    return named
+    def _validate_response(self, response: Response) -> None: ...
+    def _add_cors_headers(self, response: Response, cors_headers: dict[str, str]) -> None: ...
+    def _validate_binary_response(self, *headers: Any) -> bool:
+        return True
+
+
+class Request(ChaliceRequest):
+    """A request as Express hands it to a view: the body has any type, the query may be empty."""
+
+    query_params: MultiDict
+    raw_body: bytes
+
+    @property
+    def json_body(self) -> Any:
+        """The value of the body if the Content-Type is JSON's (RFC 6839, 3.1), otherwise None.
+
+        Raises BadRequestError, which is sent as 400, if the body is not JSON.
+        """
+        media_type = self.headers.get("content-type", "").split(";")[0].strip().lower()
+        if self._json_body is None and re.fullmatch(r"application/(.+\+)?json", media_type):
+            try:  # `int` refuses NaN and Infinity, the constants that JSON does not have
+                self._json_body = loads(self.raw_body, parse_constant=int)
+            except (ValueError, RecursionError) as error:
+                raise BadRequestError(f"The body is not JSON: {error}") from None
+        return self._json_body
 
 
 def body_and_content_type(value: Any, given: str) -> tuple[bytes, str]:
     """Return the body and the Content-Type that Express sends for a view's value.
 
-    `given` is the Content-Type that the view has set. A text is sent in UTF-8, and says so.
+    `given` is the Content-Type that the view has set.
     """
     if isinstance(value, (bytes, bytearray)):
-        is_text = given.startswith("text/") and "charset" not in given
-        return bytes(value), (given or "application/octet-stream") + "; charset=utf-8" * is_text
-    if isinstance(value, str):
-        given = given or "text/html"
-        try:
-            body = value.encode()
-        except UnicodeEncodeError:  # half a surrogate pair, for which Node sends U+FFFD
-            body = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace").encode()
-    else:
-        given = given or "application/json"
+        content_type = given or "application/octet-stream"
+        if given.startswith("text/") and "charset" not in given:
+            content_type += "; charset=utf-8"
+        return bytes(value), content_type
+    if not isinstance(value, str):
         body = stringify(value).encode(errors="backslashreplace")
-    parts = [part.strip() for part in given.split(";")]
-    kept = [part for part in parts if part and not part.lower().startswith("charset=")]
-    return body, "; ".join([*kept, "charset=utf-8"])
-
-
-def stringify(value: Any, key: object = "the response") -> str:
-    """Return `value` as JSON, as JavaScript's `JSON.stringify` writes it (ECMA-262, 25.5.2).
-
-    Unlike there, keys stay in order and integers stay exact. A Decimal is a number, a date is in
-    UTC (also without a time zone, as on Lambda), and `__json__` is what `toJSON` is. Raises
-    TypeError for what JSON does not have; it names the type, and the `key` of the nearest object.
-    """
-    if isinstance(value, str):
-        return encode_basestring(value)
-    if value is None or isinstance(value, int):
-        return dumps(value)
-    if isinstance(value, float):
-        return stringify_float(value)
-    if isinstance(value, (list, tuple)):
-        return f"[{','.join([stringify(item, key) for item in value])}]"
-    if isinstance(value, dict):
-        pairs = []
-        for key, item in value.items():
-            name = key if isinstance(key, str) else stringify(key, key).strip('"')
-            pairs.append(f"{encode_basestring(name)}:{stringify(item, key)}")
-        return f"{{{','.join(pairs)}}}"
-    if hasattr(value, "__json__"):
-        return stringify(value.__json__(), key)
-    from datetime import date, datetime, timezone
-
-    if isinstance(value, date):
-        time = datetime.fromisoformat(value.isoformat())
-        utc = time.replace(tzinfo=time.tzinfo or timezone.utc).astimezone(timezone.utc)
-        return f'"{utc.isoformat(timespec="milliseconds")[:23]}Z"'
+        return body, in_utf_8(given or "application/json")
     try:
-        plain = handle_extra_types(value)
-    except TypeError:
-        raise TypeError(f"{key} is a {type(value).__name__}, which JSON does not have") from None
-    return stringify(plain)
+        body = value.encode()
+    except UnicodeEncodeError:  # half a surrogate pair, for which Node sends U+FFFD
+        body = re.sub("[\ud800-\udfff]", "\ufffd", value).encode()
+    return body, in_utf_8(given or "text/html")
 
 
-def stringify_float(value: float) -> str:
-    """Return a number as JavaScript writes it (ECMA-262, 6.1.6.1.20), null for NaN and Infinity."""
-    from decimal import Decimal
-
-    text = float.__repr__(value)
-    number = Decimal(text)
-    if not number.is_finite():
-        return "null"
-    if 1e-6 <= abs(value) < 1e21:
-        return f"{number:f}".removesuffix(".0")
-    return text.replace("e-0", "e-") if value else "0"
+def in_utf_8(content_type: str) -> str:
+    """Return a Content-Type that says UTF-8, whatever it said."""
+    parts = [part.strip() for part in content_type.split(";")]
+    kept = [part for part in parts if part and not part.lower().startswith("charset=")]
+    return "; ".join([*kept, "charset=utf-8"])
 
 
 def entity_tag(body: bytes) -> str:
@@ -321,6 +265,31 @@ def entity_tag(body: bytes) -> str:
     that clients have cached from the Express app stay valid.
     """
     return f'W/"{len(body):x}-{b2a_base64(sha1(body).digest())[:27].decode()}"'
+
+
+def by_lower_name(headers: dict[str, Any]) -> Headers:
+    """Return each header under its name in lower case, since names of headers have no case.
+
+    The last one of a name counts, as in Node.
+    """
+    named: Headers = {}
+    for name, value in headers.items():
+        if isinstance(value, list):
+            named[name.lower()] = (name, [header_text(name, item) for item in value])
+        else:
+            named[name.lower()] = (name, header_text(name, value))
+    return named
+
+
+def header_text(name: str, value: Any) -> str:
+    """Return the value of a header as text. A number is sent as in JSON.
+
+    Raises ValueError for what Node refuses, such as a line break, which could start another header.
+    """
+    text = value if isinstance(value, str) else stringify(value, name)
+    if not re.fullmatch(HEADER, f"{name}: {text}", re.ASCII):
+        raise ValueError(f"this is not a header: {name!r}: {text!r}")
+    return text
 
 
 def is_fresh(request: Request, status: int, headers: Headers) -> bool:
@@ -336,13 +305,12 @@ def is_fresh(request: Request, status: int, headers: Headers) -> bool:
         return False
     _, tag = headers.get("etag", ABSENT)
     _, modified = headers.get("last-modified", ABSENT)
-    if if_none_match := request.headers.get("if-none-match"):
-        candidates = [candidate.strip(" ") for candidate in if_none_match.split(",")]
-        matches = [c in (tag, f"W/{tag}") or f"W/{c}" == tag for c in candidates]
-        return if_none_match == "*" or (bool(tag) and any(matches))
-    if (since := request.headers.get("if-modified-since")) and modified:
-        return seconds(modified) <= seconds(since)
-    return False
+    if tags := request.headers.get("if-none-match"):
+        copies = [copy.strip(" ") for copy in tags.split(",")]
+        same = [copy == tag or f"W/{copy}" == tag or copy == f"W/{tag}" for copy in copies]
+        return tags == "*" or (bool(tag) and any(same))
+    since = request.headers.get("if-modified-since", "")
+    return bool(modified and since) and seconds(modified) <= seconds(since)
 
 
 def seconds(date: str) -> float:
@@ -355,3 +323,61 @@ def seconds(date: str) -> float:
             parsed = parse(date)
             return parsed.replace(tzinfo=parsed.tzinfo or timezone.utc).timestamp()
     return float("nan")
+
+
+def stringify(value: Any, key: object = "the response") -> str:
+    """Return `value` as JSON, as JavaScript's `JSON.stringify` writes it (ECMA-262, 25.5.2).
+
+    Unlike there, keys stay in order and integers stay exact. Raises TypeError for what JSON does
+    not have; it names the type, and the `key` of the nearest object.
+    """
+    if isinstance(value, str):
+        return encode_basestring(value)
+    if value is None or isinstance(value, int):
+        return dumps(value)
+    if isinstance(value, float):
+        return stringify_float(value)
+    if isinstance(value, (list, tuple)):
+        items = [stringify(item, key) for item in value]
+        return "[" + ",".join(items) + "]"
+    if isinstance(value, dict):
+        pairs = []
+        for key, item in value.items():
+            name = key if isinstance(key, str) else stringify(key, key).strip('"')
+            pairs.append(encode_basestring(name) + ":" + stringify(item, key))
+        return "{" + ",".join(pairs) + "}"
+    return stringify(plain(value, key), key)
+
+
+def stringify_float(value: float) -> str:
+    """Return a number as JavaScript writes it (ECMA-262, 6.1.6.1.20), null for NaN and Infinity."""
+    from decimal import Decimal
+
+    text = float.__repr__(value)
+    if text in ("nan", "inf", "-inf"):
+        return "null"
+    if value == 0:
+        return "0"  # -0.0, too
+    if 1e-6 <= abs(value) < 1e21:  # Python writes 1e+16 and 1e-05, JavaScript all the digits
+        return f"{Decimal(text):f}".removesuffix(".0")
+    return text.replace("e-0", "e-")
+
+
+def plain(value: Any, key: object) -> Any:
+    """Return the value that stands in JSON for one of another type.
+
+    `__json__` is what `toJSON` is in JavaScript. A date is a text in UTC; one without a time zone
+    is in UTC, as on Lambda. Chalice makes a Decimal a number, and a MultiDict a dict.
+    """
+    if hasattr(value, "__json__"):
+        return value.__json__()
+    from datetime import date, datetime, timezone
+
+    if isinstance(value, date):
+        time = datetime.fromisoformat(value.isoformat())  # midnight, if it has no time
+        utc = time.replace(tzinfo=time.tzinfo or timezone.utc).astimezone(timezone.utc)
+        return utc.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    try:
+        return handle_extra_types(value)
+    except TypeError:
+        raise TypeError(f"{key} is a {type(value).__name__}, which JSON does not have") from None
