@@ -37,7 +37,7 @@ def configure_logs() -> None:
     level = logging.getLevelName(name.upper())
     if not isinstance(level, int):
         raise ValueError(f"LOG_LEVEL is {name!r}: choose DEBUG, INFO, WARNING, ERROR or CRITICAL.")
-    # This replaces Lambda's own handler.
+    # This replaces Lambda's own handler. The format is that of a terminal.
     text = "%(levelname)s %(message)s"
     logging.basicConfig(level=level, handlers=[JsonLines()], format=text, force=True)
     logging.captureWarnings(True)
@@ -64,30 +64,27 @@ class JsonLines(logging.Handler):
 
 
 def written_elsewhere(name: str) -> bool:
-    """Tell whether a logger has a handler of its own, as Powertools' has, or the console another.
+    """Tell whether a logger, or one above it, has a handler of its own, as Powertools' has.
 
-    Libraries add a NullHandler, which writes nothing.
+    A library's NullHandler writes nothing, and the root logger's others count if they write to the
+    console, too.
     """
     logger = logging.getLogger(name)
     while logger.parent:
         if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
             return True
         logger = logger.parent
-    consoles = (sys.stdout, sys.stderr)
-    return any(getattr(handler, "stream", None) in consoles for handler in logger.handlers)
+    streams = [getattr(handler, "stream", None) for handler in logger.handlers]
+    return sys.stdout in streams or sys.stderr in streams
 
 
 def json_line(record: logging.LogRecord) -> str:
     """Return a record as JSON, which escapes line breaks so that no record can forge a line."""
-    try:
-        message = record.getMessage()
-    except Exception:  # the arguments do not fit
-        message = f"{record.msg!r} % {record.args!r}"
     seconds = strftime("%Y-%m-%dT%H:%M:%S", gmtime(record.created))
     fields: dict[str, Any] = {
         "timestamp": f"{seconds}.{int(record.msecs):03d}Z",
         "level": record.levelname,
-        "message": message,
+        "message": record.getMessage(),
         "logger": record.name,
         **getattr(thread_state, "ids", {}),
     }
@@ -95,8 +92,9 @@ def json_line(record: logging.LogRecord) -> str:
         fields["errorType"] = record.exc_info[0].__name__
         fields["errorMessage"] = str(record.exc_info[1])
         fields["stackTrace"] = "".join(traceback.format_exception(*record.exc_info)).splitlines()
-    extra = {name: value for name, value in vars(record).items() if name not in RECORD_ATTRIBUTES}
-    fields = {**fields, **extra, **fields}  # keeps this order, and `extra` cannot replace them
+    for name, value in vars(record).items():
+        if name not in RECORD_ATTRIBUTES:
+            fields.setdefault(name, value)  # `extra` replaces none of the above
     try:
         return JSON.encode(fields)
     except (TypeError, ValueError):  # a key that is not a text, NaN, or a circular reference
@@ -106,24 +104,21 @@ def json_line(record: logging.LogRecord) -> str:
 def log_invocation(event: Any, get_response: Callable[[Any], Any]) -> Any:
     """Log each request of API Gateway, and the exceptions of the app's other functions.
 
-    Chalice middleware for all events. `requestId` is Lambda's, as in its REPORT lines, and
-    `extendedRequestId` is API Gateway's, as in its access log; clients can choose neither. `path`
-    is the path of the route.
+    Chalice middleware for all events.
     """
-    request = event if isinstance(event, Request) else None
-    context = request.lambda_context if request else getattr(event, "context", None)
-    # They stay until the next event: Chalice logs a middleware's exception after this returns.
-    ids = {
-        "requestId": getattr(context, "aws_request_id", None),
-        "extendedRequestId": request.context.get("extendedRequestId") if request else None,
-    }
-    thread_state.ids = {name: value for name, value in ids.items() if value}
-    if not request:
-        try:
-            return get_response(event)
-        except Exception:  # Chalice logs those of requests
-            LOG.exception("Unhandled exception")
-            raise
+    if isinstance(event, Request):
+        return log_request(event, get_response)
+    set_ids(getattr(event, "context", None), None)
+    try:
+        return get_response(event)
+    except Exception:  # Chalice logs those of requests
+        LOG.exception("Unhandled exception")
+        raise
+
+
+def log_request(request: Request, get_response: Callable[[Any], Any]) -> Any:
+    """Log a request: its method, its route as `path`, its status, and how long it took."""
+    set_ids(request.lambda_context, request.context.get("extendedRequestId"))
     start, status = perf_counter(), 500
     try:
         response = get_response(request)
@@ -133,3 +128,13 @@ def log_invocation(event: Any, get_response: Callable[[Any], Any]) -> Any:
         fields = {"method": request.method, "path": request.path, "status": status}
         fields["durationMs"] = round((perf_counter() - start) * 1000, 3)
         LOG.info("%(method)s %(path)s %(status)s", fields, extra=fields)
+
+
+def set_ids(context: Any, extended_id: str | None) -> None:
+    """Set the ids that each line has until the next event. Clients can choose neither.
+
+    `requestId` is Lambda's, as in its REPORT lines; `extendedRequestId` is API Gateway's, as in its
+    access log. They stay, because Chalice logs what a middleware raises after this one returns.
+    """
+    ids = {"requestId": getattr(context, "aws_request_id", None), "extendedRequestId": extended_id}
+    thread_state.ids = {name: value for name, value in ids.items() if value}

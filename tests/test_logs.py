@@ -25,16 +25,14 @@ LIBRARY = logging.getLogger("a.library")
 SDK = ["boto3", "botocore", "s3transfer", "urllib3", "chalice"]
 CONTEXT = SimpleNamespace(aws_request_id="8476a536-e9f4-11e8-9739-2dfe598c3fcd")
 IDS = {"requestId": CONTEXT.aws_request_id, "extendedRequestId": "JJbxmplHYosFVYQ="}
-CIRCLE: list[Any] = []
-CIRCLE.append(CIRCLE)
 
 
 @pytest.fixture
 def lines(request: Any, capsys: Any, monkeypatch: Patch) -> Iterator[Lines]:
     """What has been logged since it was last asked for, parsed. The parameter is the LOG_LEVEL."""
     monkeypatch.delenv("LOG_LEVEL", raising=False)
-    if level := getattr(request, "param", None):
-        monkeypatch.setenv("LOG_LEVEL", level)
+    if hasattr(request, "param"):
+        monkeypatch.setenv("LOG_LEVEL", request.param)
     monkeypatch.setattr(logging.getLogger(), "handlers", [logging.NullHandler()])  # as Lambda's own
     for name in ("", *SDK):
         monkeypatch.setattr(logging.getLogger(name), "level", logging.NOTSET)
@@ -60,14 +58,12 @@ def fail(*_: Any) -> None:
     ("record", "fields"),
     [
         ({"msg": "%s %s", "args": ("two", 2)}, {"message": "two 2"}),
-        ({"msg": "%d", "args": ("two",)}, {"message": "'%d' % ('two',)"}),
         ({"msg": 'a\r\n{"level":\u2028'}, {"message": 'a\r\n{"level":\u2028'}),
         ({"created": 1767225599.0059, "msecs": 5.9}, {"timestamp": "2025-12-31T23:59:59.005Z"}),
         ({"order": 7, "price": Decimal("1.10")}, {"order": 7, "price": "1.10"}),
         ({"level": "forged", "timestamp": "forged"}, {}),
         ({"price": math.nan}, {"price": "nan"}),
         ({"sums": {(1, 2): 3}}, {"sums": "{(1, 2): 3}"}),
-        ({"circle": CIRCLE}, {"circle": "[[...]]"}),
         ({"exc_info": (None, None, None)}, {}),  # logging.exception without an exception
     ],
 )
@@ -85,8 +81,8 @@ def test_a_request_is_a_line_whose_path_and_ids_no_client_chooses(
     monkeypatch.setattr("chalicelib.logs.perf_counter", iter([1.0, 1.0012344]).__next__)
     app = ExpressApp("other")
     app.route("/{name}")(lambda name: name)
-    parameters, headers = {"name": "a"}, {"X-Amzn-RequestId": "a", "If-None-Match": "*"}
-    app(proxy_event("/{name}", path="/a", pathParameters=parameters, headers=headers), CONTEXT)
+    headers = {"X-Amzn-RequestId": "a", "If-None-Match": "*"}
+    app(proxy_event("/{name}", path="/a", pathParameters={"name": "a"}, headers=headers), CONTEXT)
     (line,) = lines()
     del line["timestamp"]
     record = {"level": "INFO", "message": "GET /{name} 304", "logger": "chalicelib.logs", **IDS}
@@ -97,8 +93,7 @@ def test_an_error_is_a_line_with_its_traceback(lines: Lines) -> None:
     assert "secret" not in app_with(fail)(proxy_event("/"), CONTEXT)["body"]
     error, request = lines()
     assert (error["level"], request["status"]) == ("ERROR", 500)
-    known = {"errorType": "ValueError", "errorMessage": "a secret\nof two lines", **IDS}
-    assert error.items() >= known.items()
+    assert (error["errorType"], error["errorMessage"]) == ("ValueError", "a secret\nof two lines")
     assert error["stackTrace"][0] == "Traceback (most recent call last):"
     assert error["stackTrace"][-2:] == ["ValueError: a secret", "of two lines"]
 
@@ -114,16 +109,14 @@ def test_an_error_of_another_middleware_has_the_request_ids(lines: Lines) -> Non
 
 def test_an_error_of_another_function_is_a_line(lines: Lines) -> None:
     app, blueprint = ExpressApp("other"), Blueprint("other")
-    app.lambda_function(name="own")(fail)
-    blueprint.on_sqs_message("queue", name="a_blueprint_s")(fail)
+    blueprint.on_sqs_message("queue", name="work")(fail)
     app.register_blueprint(blueprint)
-    for name in ("own", "a_blueprint_s"):
-        with pytest.raises(ValueError, match="a secret"):
-            app.handler_map[name]({"Records": []}, CONTEXT)
-        (line,) = lines()
-        assert (line["level"], line["message"]) == ("ERROR", "Unhandled exception")
-        assert (line["errorType"], line["requestId"]) == ("ValueError", IDS["requestId"])
-        assert "extendedRequestId" not in line
+    with pytest.raises(ValueError, match="a secret"):
+        app.handler_map["work"]({"Records": []}, CONTEXT)
+    (line,) = lines()
+    assert (line["level"], line["message"]) == ("ERROR", "Unhandled exception")
+    assert (line["errorType"], line["requestId"]) == ("ValueError", IDS["requestId"])
+    assert "extendedRequestId" not in line
 
 
 def test_the_result_of_another_function_is_not_logged(lines: Lines) -> None:
@@ -145,6 +138,7 @@ def test_another_thread_has_its_own_ids(lines: Lines) -> None:
 def test_the_app_libraries_and_python_write_to_the_log(lines: Lines) -> None:
     ExpressApp("other").log.info("from the app")
     LIBRARY.info("from a library")
+    LIBRARY.debug("below the default level")
     with warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.warn("from Python", stacklevel=1)
@@ -159,15 +153,14 @@ def test_a_line_is_written_at_once(lines: Lines, monkeypatch: Patch) -> None:
 
 
 def test_a_mistake_in_logging_does_not_fail_the_request(lines: Lines, capsys: Any) -> None:
-    unprintable = type("Unprintable", (), {"__repr__": fail})()
-    app = app_with(lambda: LIBRARY.info("a message", extra={"field": unprintable}))
+    app = app_with(lambda: LIBRARY.info("%d", "two"))
     assert app(proxy_event("/"), None)["statusCode"] == 200
-    assert "Message: 'a message'" in capsys.readouterr().err
+    assert "Message: '%d'\nArguments: ('two',)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("lines", "logged"),
-    [("DEBUG", ["debug", "info", "error"]), ("error", ["error"]), (None, ["info", "error"])],
+    [("DEBUG", ["debug", "info", "error"]), ("error", ["error"])],
     indirect=["lines"],
 )
 def test_the_level_is_a_setting(lines: Lines, logged: list[str]) -> None:
@@ -176,22 +169,20 @@ def test_the_level_is_a_setting(lines: Lines, logged: list[str]) -> None:
     assert [line["message"] for line in lines()] == logged
 
 
-@pytest.mark.parametrize("level", ["VERBOSE", "10", ""])
-def test_an_unknown_level_is_refused(monkeypatch: Patch, level: str) -> None:
-    monkeypatch.setenv("LOG_LEVEL", level)
-    known = r"DEBUG, INFO, WARNING, ERROR or CRITICAL\."
-    with pytest.raises(ValueError, match=f"^LOG_LEVEL is '{level}': choose {known}$"):
+def test_an_unknown_level_is_refused(monkeypatch: Patch) -> None:
+    monkeypatch.setenv("LOG_LEVEL", "VERBOSE")
+    with pytest.raises(ValueError, match="LOG_LEVEL is 'VERBOSE': choose DEBUG, INFO, WARNING, ER"):
         configure_logs()
 
 
 @pytest.mark.parametrize("name", [*SDK, "botocore.auth"])
 @pytest.mark.parametrize(
-    ("lines", "logged"), [("DEBUG", 1), ("INFO", 1), ("ERROR", 0)], indirect=["lines"]
+    ("lines", "logged"), [("DEBUG", ["a warning"]), ("ERROR", [])], indirect=["lines"]
 )
-def test_of_the_sdk_only_warnings_are_logged(lines: Lines, logged: int, name: str) -> None:
+def test_of_the_sdk_only_warnings_are_logged(lines: Lines, logged: list[str], name: str) -> None:
     logging.getLogger(name).info("Found credentials in environment variables.")
     logging.getLogger(name).warning("a warning")
-    assert [line["message"] for line in lines()] == ["a warning"] * logged
+    assert [line["message"] for line in lines()] == logged
 
 
 def test_somebody_can_set_the_sdk_s_level(lines: Lines, monkeypatch: Patch) -> None:
