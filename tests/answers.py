@@ -20,10 +20,6 @@ class Answer(NamedTuple):
     headers: Mapping[str, str | None]
     status: int = 200
 
-    def without_body(self, status: int = 200) -> "Answer":
-        """Return the response to HEAD; with the status 304, that to a client with a fresh copy."""
-        return self._replace(body="", status=status)
-
 
 class Line(NamedTuple):
     """A request and what it is answered with."""
@@ -37,37 +33,34 @@ class Line(NamedTuple):
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 JSON = {"Content-Type": "application/json"}
 HELLO_TAG, TEST_TAG = 'W/"b-Kq5sNclPz7QV2+lfQIuc6R7oRu0"', 'W/"4-qUqP5cyxm6YcTAhz05Hph5gvu9M"'
-HELLO = Answer("hello world", HTML | {"ETag": HELLO_TAG})
-TEST = Answer("test", HTML | {"ETag": TEST_TAG})
+HELLO = Answer("hello world", {**HTML, "ETag": HELLO_TAG})
+TEST = Answer("test", {**HTML, "ETag": TEST_TAG})
 # API Gateway answers what no route matches. In the production stack it is a 404.
 NO_ROUTE = Answer('{"message":"Missing Authentication Token"}', JSON, 403)
 
 ANSWERS = [
     Line("GET /", HELLO),
     Line("GET //", HELLO),
-    Line("HEAD /", HELLO.without_body()),
+    Line("HEAD /", HELLO._replace(body="")),
     Line("GET /test", TEST),
     Line("GET /test/", TEST),
     Line("GET /test?a=1&a=2&b=", TEST),
-    Line("HEAD /test", TEST.without_body()),
+    Line("HEAD /test", TEST._replace(body="")),
     Line("GET /test", TEST, {"Range": "bytes=0-1"}),
     Line("GET /test", TEST, {"Accept": "application/octet-stream"}),
     Line("GET /test", TEST, {"Accept-Encoding": "gzip"}),
-    Line("GET /test", TEST, {"Content-Type": "text/plain"}),
     Line("GET /test", TEST, {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}),
-    Line("GET /test", TEST.without_body(304), {"If-None-Match": TEST_TAG}),
-    Line("HEAD /", HELLO.without_body(304), {"If-None-Match": HELLO_TAG}),
+    Line("GET /test", Answer("", TEST.headers, 304), {"If-None-Match": TEST_TAG}),
+    Line("HEAD /", Answer("", HELLO.headers, 304), {"If-None-Match": HELLO_TAG}),
     Line("GET /", HELLO, {"If-None-Match": TEST_TAG}),
     Line("GET /test", TEST, {"If-None-Match": "*", "Cache-Control": "no-cache"}),
     Line("GET /nothing", NO_ROUTE),
-    Line("GET /test/more", NO_ROUTE),
     Line("GET /TEST", NO_ROUTE),
     Line("POST /", NO_ROUTE, JSON, "{}"),
-    Line("DELETE /test", NO_ROUTE),
     Line("OPTIONS /test", NO_ROUTE),
 ]
 
-answers = pytest.mark.parametrize(
+each_line = pytest.mark.parametrize(
     "line", ANSWERS, ids=lambda line: f"{line.request} {line.headers}"
 )
 

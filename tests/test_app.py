@@ -4,10 +4,10 @@ from chalice.app import CaseInsensitiveMapping
 from chalice.test import Client
 
 from app import app
-from tests.answers import Line, answers, seen
+from tests.answers import Line, each_line, seen
 
 
-@answers
+@each_line
 def test_answers(line: Line) -> None:
     method, path = line.request.split()
     with Client(app) as client:

@@ -1,40 +1,38 @@
 """`make`: the commands that it runs, and what it never does."""
 
-import json
 import os
 import re
+import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-MAKEFILE = (Path(__file__).parent.parent / "Makefile").read_text()
+MAKEFILE = Path(__file__).parent.parent / "Makefile"
 Make = Callable[..., str]
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """What make prints in a folder whose virtual environment has a Python that only talks."""
-    python = tmp_path / "venv/bin/python"
-    for path in (tmp_path / "kit/requirements.txt", tmp_path / "kit/pyproject.toml", python):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch(mode=0o755)
-    python.write_text(f"#!{sys.executable} -I\nimport json, sys\nprint(json.dumps(sys.argv[1:]))\n")
-    (tmp_path / "Makefile").write_text(MAKEFILE)
+    """What make prints where the Python of the virtual environment prints its arguments."""
+    python = tmp_path / "venv" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text("""#!/bin/sh\nprintf '%s ' "$@"\n""")
+    python.chmod(0o755)
+    shutil.copy(MAKEFILE, tmp_path)
 
-    def run(*arguments: str, status: int = 0, **variables: str) -> str:
+    def run(*arguments: str, **variables: str) -> str:
         env = {"PATH": os.environ["PATH"], **variables}
-        done = subprocess.run(["make", *arguments], cwd=tmp_path, env=env, capture_output=True)
-        assert done.returncode == status
-        return (done.stdout + done.stderr).decode()
+        command = ["make", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True)
+        return done.stdout + done.stderr
 
     return run
 
 
 def test_make_lists_its_commands(make: Make) -> None:
-    (commands,) = re.findall(r"^\.PHONY: (.*)$", MAKEFILE, re.MULTILINE)
+    (commands,) = re.findall(r"^\.PHONY: (.*)$", MAKEFILE.read_text(), re.MULTILINE)
     assert re.findall(r"^  make (\w+) +[A-Z]", make(), re.MULTILINE) == commands.split()
 
 
@@ -50,17 +48,17 @@ def test_make_lists_its_commands(make: Make) -> None:
     ],
 )
 def test_make_runs_the_kit(make: Make, arguments: str, command: str) -> None:
-    printed = make("VENV=venv", *arguments.split())
-    assert json.loads(printed) == ["-m", "chalicekit", "--make", *command.split()]
+    assert make("VENV=venv", *arguments.split()) == f"-m chalicekit --make {command} "
 
 
 @pytest.mark.parametrize("stage", ["x;touch made", "$(shell touch made)", "`touch made`", "'\"&"])
 def test_a_variable_is_never_executed(make: Make, tmp_path: Path, stage: str) -> None:
-    assert json.loads(make("VENV=venv", "url", f"STAGE={stage}"))[-1] == stage
-    assert json.loads(make("VENV=venv", "url", STAGE=stage))[-1] == stage
+    printed = f"-m chalicekit --make url --stage {stage} "
+    assert make("VENV=venv", "url", f"STAGE={stage}") == printed
+    assert make("VENV=venv", "url", STAGE=stage) == printed
     assert not (tmp_path / "made").exists()
 
 
 def test_a_mistake_is_named(make: Make) -> None:
-    assert "Unknown AWS=local. Use AWS=emulated, or leave" in make("url", "AWS=local", status=2)
-    assert "choose Python 3.10 to 3.14" in make("url", "PYTHON=nothing", status=2)
+    assert "Unknown AWS=local. Use AWS=emulated, or leave" in make("url", "AWS=local")
+    assert "choose Python 3.10 to 3.14" in make(".venv/none/bin/python", "PYTHON=nothing")

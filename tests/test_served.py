@@ -3,7 +3,7 @@
 import pytest
 import requests
 
-from tests.answers import Line, answers, seen
+from tests.answers import Line, each_line, seen
 
 
 @pytest.fixture(params=["local_url", "deployed_url"])
@@ -12,7 +12,7 @@ def url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(request.param))
 
 
-@answers
+@each_line
 def test_answers(url: str, line: Line) -> None:
     method, path = line.request.split()
     response = requests.request(
