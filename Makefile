@@ -7,7 +7,7 @@ PORT ?= 3000
 STAGE ?= dev
 AWS_PORT ?= 4566
 
-# The recipes read these from the environment, so that neither make nor the shell expands them.
+# Neither make nor the shell expands what you set: the recipes read it from the environment.
 override HOST := $(value HOST)
 override PORT := $(value PORT)
 override STAGE := $(value STAGE)
@@ -18,21 +18,19 @@ export HOST PORT STAGE AWS_PORT
 unexport PYTHONHOME PYTHONPATH PYTHONSAFEPATH PIP_TARGET PIP_PREFIX PIP_ROOT PIP_USER PIP_DRY_RUN
 export PYTHONUTF8 := 1
 
-ifeq ($(AWS),emulated)
-IN_AWS := --stage "$$STAGE" --emulated --emulator-port "$$AWS_PORT"
-else ifeq ($(AWS),)
 IN_AWS := --stage "$$STAGE"
-else
+ifeq ($(AWS),emulated)
+IN_AWS += --emulated --emulator-port "$$AWS_PORT"
+else ifneq ($(AWS),)
 $(error Unknown AWS=$(AWS). Use AWS=emulated, or leave AWS unset)
 endif
 # `make run` uses your account if you name its profile here, not in the shell's environment.
 ifeq ($(origin AWS_PROFILE),command line)
-override AWS_PROFILE := $(value AWS_PROFILE)
-export AWS_PROFILE
 IN_AWS += --profile "$$AWS_PROFILE"
 endif
 
-# `make test VENV=...` uses an existing virtual environment and installs nothing.
+# `make test VENV=...` uses an existing virtual environment. Otherwise two empty files say what is
+# installed in make's own: $(KIT) the kit, and $(DEV) what else you need for development.
 ifneq ($(origin VENV),command line)
 PRINT_VERSION := 'import sys; print("%d.%d" % sys.version_info[:2])'
 VERSION := $(or $(shell "$(PYTHON)" -c $(PRINT_VERSION) 2>/dev/null),none)
@@ -43,7 +41,6 @@ endif
 # `exec` leaves no shell between make and the program, so the program ends when make ends.
 RUN := @exec "$(VENV)/bin/python" -m
 KIT_RUN := $(RUN) chalicekit --make
-# The kit's own checks; its folder may have any name.
 IN_KIT := @venv="$$(cd "$(VENV)" && pwd)" && cd kit && exec "$$venv/bin/python" -m
 
 .PHONY: help run test check lint format package emulator deploy url logs delete bench clean
@@ -55,15 +52,15 @@ run: $(KIT) ## Serve on http://127.0.0.1:3000 and restart after changes (PORT=80
 	$(KIT_RUN) local --host "$$HOST" --port "$$PORT" $(IN_AWS)
 
 test: $(DEV) ## Test the app: in process, served, and deployed to the emulated AWS
-	@"$(VENV)/bin/python" -m chalicekit --make install
+	$(KIT_RUN) install
 	$(RUN) pytest
 
 check: lint test ## Check everything: style, types, the app, production, the documents and the kit
-	@"$(VENV)/bin/python" -m pytest --numprocesses=4 --dist=loadfile production docs benchmarks
+	$(RUN) pytest --numprocesses=4 --dist=loadfile production docs benchmarks
 	$(IN_KIT) pytest --numprocesses=4 --dist=loadgroup
 
 lint: $(DEV) ## Check style, types and workflows
-	@"$(VENV)/bin/python" -m chalicekit --make install
+	$(KIT_RUN) install
 	$(RUN) ruff check
 	$(RUN) ruff format --check
 	$(RUN) mypy
@@ -95,27 +92,30 @@ bench: $(DEV) ## Run the benchmark (about four minutes)
 clean: ## Remove builds, installations and caches
 	rm -rf build .venv .chalice/deployments .mypy_cache .pytest_cache .ruff_cache kit/.*_cache
 
-# Each version of Python has its own virtual environment: the kit, and for development the rest.
-PIP := "$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile
+# The virtual environment, one for each version of Python.
+PIP := @"$(VENV)/bin/python" -m pip install --quiet --disable-pip-version-check --no-compile
 SITE := $(VENV)/lib/python$(VERSION)/site-packages
-UP := ../../../../..
 
 $(VENV)/bin/python:
-	@case $(VERSION) in 3.1[0-4]) exit;; none) reason='$(PYTHON) does not run';; *) reason='Lambda has no Python $(VERSION)';; esac; \
+	@case $(VERSION) in \
+	3.1[0-4]) exit;; \
+	none) reason='$(PYTHON) does not run';; \
+	*) reason='Lambda has no Python $(VERSION)';; \
+	esac; \
 	echo "$$reason: choose Python 3.10 to 3.14, for example make PYTHON=python3.13" >&2; exit 1
 	@"$(PYTHON)" -m venv --without-pip $(VENV)
 
 $(VENV)/kit: kit/requirements.txt kit/pyproject.toml | $(VENV)/bin/python
 	@echo "Installing the kit into $(VENV), which takes 10 seconds or more" >&2
 	@"$(VENV)/bin/python" -m ensurepip >/dev/null
-	@$(PIP) --require-hashes -r kit/requirements.txt
-	@$(PIP) --no-deps --no-build-isolation --editable kit
-	@# Relative to the folder, so that the project can be moved; the app's requirements come last.
-	@printf '%s\n' $(UP)/kit/src > $(SITE)/chalicekit.pth
-	@printf '%s\n' $(UP)/build/requirements/here > $(SITE)/requirements.pth
+	$(PIP) --require-hashes -r kit/requirements.txt
+	$(PIP) --no-deps --no-build-isolation --editable kit
+	@# Python finds the kit, and after it the app's requirements, also when the project is moved.
+	@echo ../../../../../kit/src > $(SITE)/chalicekit.pth
+	@echo ../../../../../build/requirements/here > $(SITE)/requirements.pth
 	@touch $@
 
 $(VENV)/dev: requirements-dev.txt $(VENV)/kit
 	@echo "Installing the development packages into $(VENV), which takes 20 seconds or more" >&2
-	@$(PIP) --require-hashes -r requirements-dev.txt
+	$(PIP) --require-hashes -r requirements-dev.txt
 	@touch $@
