@@ -65,6 +65,7 @@ def test_each_kind_of_function_of_a_blueprint_starts_from_app_py(
     started(MagicMock(), None)
     assert len(function.call_args.args) == (2 if kind == "lambda_function" else 1)
     assert app.handler_map == {"a_run": started}
+    assert getattr(started, "name", "a_run") == "a_run"  # an authorizer's, by which routes find it
 
 
 IMPORT = """
