@@ -14,7 +14,6 @@ from tests.project import TestProject
 # hook, the tests' own `git add` would change the user's repository; with AWS's, they might reach an
 # account.
 KEPT = ("PATH", "LANG", "TERM", "TMPDIR", "PYENV_", "PYTEST_")
-collect_ignore = ["product"]  # a project of its own, whose tests test_product.py runs
 
 
 def pytest_configure() -> None:

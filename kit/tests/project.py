@@ -22,7 +22,7 @@ needs_git = pytest.mark.skipif(not shutil.which("git"), reason="git is not insta
 APP = '''\
 """The app that tests run, package and deploy: as small as one can be."""
 
-import os
+import os  # for what tests add
 
 from chalice import Chalice
 
@@ -32,18 +32,7 @@ app = Chalice(app_name="NAME")
 @app.route("/")
 def index():
     return "a sample"
-
-
-@app.route("/process")
-def process():
-    return str(os.getpid())
-
-
-@app.route("/error")
-def error():
-    raise ValueError("a secret")
 '''
-LOGS = "arn:*:logs:*:*:log-group:/aws/lambda/NAME-STAGE*"
 WRITE_LOGS = ["logs:CreateLogGroup", "logs:CreateLogStream", "logs:PutLogEvents"]
 
 # What AWS lists, and how that is named
@@ -71,15 +60,10 @@ TABLE = {
 }
 
 
-def settings_of(stage: str) -> dict[str, Any]:
-    """Return the settings of a stage."""
-    return {
-        "api_gateway_stage": stage,
-        "lambda_memory_size": {"dev": 128, "prod": 256}[stage],
-        "lambda_timeout": {"dev": 10, "prod": 5}[stage],
-        "environment_variables": {"LEVEL": {"dev": "DEBUG", "prod": "INFO"}[stage]},
-        "tags": {"stage": stage},
-    }
+STAGES = {
+    "dev": {"api_gateway_stage": "dev", "environment_variables": {"LEVEL": "DEBUG"}},
+    "prod": {"api_gateway_stage": "prod", "environment_variables": {"LEVEL": "INFO"}},
+}
 
 
 class TestProject:
@@ -93,18 +77,11 @@ class TestProject:
         self.name = f"sample-{uuid.uuid4().hex[:8]}"
         self.environment = dict(os.environ)
         self.write("app.py", app.replace("NAME", self.name))
-        config = {
-            "version": "2.0",
-            "app_name": self.name,
-            "autogen_policy": False,
-            "minimum_compression_size": 1024,
-            "stages": {stage: settings_of(stage) for stage in ("dev", "prod")},
-        }
-        self.write(".chalice/config.json", json.dumps(config))
-        for stage in ("dev", "prod"):
-            resource = LOGS.replace("NAME-STAGE", f"{self.name}-{stage}")
-            statement = {"Effect": "Allow", "Action": WRITE_LOGS, "Resource": resource}
-            self.allow(statement, stage)
+        config = {"app_name": self.name, "autogen_policy": False, "stages": STAGES}
+        self.write(".chalice/config.json", json.dumps({"version": "2.0", **config}))
+        for stage in STAGES:
+            logs = f"arn:*:logs:*:*:log-group:/aws/lambda/{self.name}-{stage}*"
+            self.allow({"Effect": "Allow", "Action": WRITE_LOGS, "Resource": logs}, stage)
 
     def write(self, file: str, text: str) -> Path:
         """Write a file; return its path."""
@@ -113,9 +90,9 @@ class TestProject:
         path.write_text(text, encoding="utf-8")
         return path
 
-    def append(self, code: str, file: str = "app.py") -> None:
-        """Add code to a file."""
-        self.write(file, (self.folder / file).read_text(encoding="utf-8") + code)
+    def append(self, code: str) -> None:
+        """Add code to the app."""
+        self.write("app.py", (self.folder / "app.py").read_text(encoding="utf-8") + code)
 
     def change(self, old: str, new: str, file: str = "app.py") -> None:
         """Edit a file; `old` must be in it."""
@@ -124,13 +101,11 @@ class TestProject:
         self.write(file, text.replace(old, new))
 
     def configure(self, stage: str = "", **settings: Any) -> None:
-        """Change settings of a stage, or those of all stages; None takes one away."""
+        """Change settings of a stage, or those of all stages."""
         config = json.loads((self.folder / ".chalice" / "config.json").read_text())
-        place = config["stages"].setdefault(stage, {}) if stage else config
+        place = config["stages"][stage] if stage else config
         place |= settings
-        for name in [name for name, value in settings.items() if value is None]:
-            del place[name]
-        self.write(".chalice/config.json", json.dumps(config, indent=2))
+        self.write(".chalice/config.json", json.dumps(config))
 
     def allow(self, statement: dict[str, Any], stage: str = "dev") -> None:
         """Add a statement to a stage's policy."""
@@ -147,8 +122,7 @@ class TestProject:
         self, name: str, *arguments: str, stage: str = "dev", aws: bool = True
     ) -> list[str]:
         """Return the command line of a command of the kit, in the emulated AWS if `aws`."""
-        emulator = self.aws if aws and name != "install" else ""
-        return Project(self.folder, stage, emulator).argv(name, *arguments)
+        return Project(self.folder, stage, self.aws if aws else "").argv(name, *arguments)
 
     def start(self, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
@@ -162,16 +136,15 @@ class TestProject:
             timeout=180,
         )
 
-    def run(self, name: str, *arguments: str, stage: str = "dev", **environment: str) -> str:
+    def run(self, *command: str, stage: str = "dev", aws: bool = True, **environment: str) -> str:
         """Run a command of the kit that must succeed; return what it prints."""
-        done = self.start(*self.command(name, *arguments, stage=stage), **environment)
+        done = self.start(*self.command(*command, stage=stage, aws=aws), **environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def refusal(self, name: str, *arguments: str, stage: str = "dev", **environment: str) -> str:
+    def refusal(self, *command: str) -> str:
         """Run a command of the kit that must fail with one line; return that line."""
-        aws = name != "package"
-        done = self.start(*self.command(name, *arguments, stage=stage, aws=aws), **environment)
+        done = self.start(*self.command(*command))
         assert done.returncode in (1, 2), done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done.stderr.strip()
@@ -181,17 +154,15 @@ class TestProject:
         command = self.command("local", "--port", "0", *arguments)
         return serving(command, self.folder.parent / "log", self.environment | environment)
 
-    def deploy(self, stage: str = "dev") -> str:
+    def deploy(self) -> str:
         """Deploy; return the URL without a slash at its end."""
-        self.run("deploy", stage=stage)
-        return self.run("url", stage=stage).split()[0].rstrip("/")
+        self.run("deploy")
+        return self.run("url").split()[0].rstrip("/")
 
     def package(self, *arguments: str, stage: str = "dev", **environment: str) -> Path:
         """Package for AWS itself; return the folder of the package."""
         out = self.folder / "out"
-        command = self.command("package", str(out), *arguments, stage=stage, aws=False)
-        done = self.start(*command, **environment)
-        assert done.returncode == 0, done.stdout + done.stderr
+        self.run("package", str(out), *arguments, stage=stage, aws=False, **environment)
         return out
 
     def in_aws(self) -> list[str]:

@@ -27,12 +27,6 @@ QUEUE = """
 def queue_reader(event):
     pass
 """
-TOPIC = """
-
-@app.on_sns_message(topic="NAME")
-def topic_reader(event):
-    pass
-"""
 WEBSOCKET = """
 
 app.experimental_feature_flags.update(["WEBSOCKETS"])
@@ -60,6 +54,10 @@ def plain(event, context):
 @app.on_s3_event(bucket="NAME")
 def bucket_reader(event):
     pass
+
+@app.on_sns_message(topic="arn:aws:sns:us-east-1:000000000000:NAME")
+def topic_reader(event):
+    pass
 """
 
 
@@ -67,11 +65,6 @@ def create_queue(project: TestProject, name: str) -> None:
     """Create a queue that the functions may read."""
     client(project.aws, "sqs").create_queue(QueueName=name)
     project.allow({"Effect": "Allow", "Action": "sqs:*", "Resource": f"arn:aws:sqs:*:*:{name}"})
-
-
-def create_topic(project: TestProject, name: str) -> str:
-    """Create a topic; return its ARN."""
-    return str(client(project.aws, "sns").create_topic(Name=name)["TopicArn"])
 
 
 def create_by_hand(project: TestProject) -> list[str]:
@@ -106,10 +99,9 @@ def test_every_kind_of_resource_is_found_without_a_record(
     project: TestProject, capsys: Printed
 ) -> None:
     by_hand = create_by_hand(project)
-    topic = TOPIC.replace("NAME", create_topic(project, project.name))
-    code = SCHEDULE + QUEUE + WEBSOCKET + EVERYTHING_ELSE
-    project.append(code.replace("NAME", project.name) + topic)
+    project.append((SCHEDULE + QUEUE + WEBSOCKET + EVERYTHING_ELSE).replace("NAME", project.name))
     create_queue(project, project.name)
+    client(project.aws, "sns").create_topic(Name=project.name)
     client(project.aws, "s3").create_bucket(Bucket=project.name)
     domain = {"domain_name": f"{project.name}.example.com", "certificate_arn": "arn:aws:acm:::1"}
     project.configure(api_gateway_custom_domain=domain)
@@ -239,19 +231,6 @@ def test_an_interrupted_change_of_a_queue_leaves_the_new_one(project: TestProjec
     assert [mapping["EventSourceArn"] for mapping in left] == [arn]
 
 
-def test_a_topic_that_no_function_reads_any_more_is_unsubscribed(project: TestProject) -> None:
-    for name in ("old", "new"):
-        create_topic(project, f"{project.name}-{name}")
-    project.append(TOPIC.replace("NAME", f"{project.name}-old"))
-    deploy(project.project())
-    forget(project)
-    project.change("-old", "-new")
-    deploy(project.project())
-    topics = client(project.aws, "sns").list_subscriptions()["Subscriptions"]
-    ours = [topic["TopicArn"] for topic in topics if project.name in topic["Endpoint"]]
-    assert ours == [f"arn:aws:sns:{ACCOUNT}:{project.name}-new"]
-
-
 def apis_of(project: TestProject) -> list[Resource]:
     """Return the APIs that a deploy would go on with."""
     return list(Inventory(project.project()).rest_apis())
@@ -324,7 +303,7 @@ def test_a_record_of_an_older_name_is_kept(project: TestProject) -> None:
     assert json.loads(path.read_text()) == record
 
 
-@pytest.mark.parametrize("cut", ["", '{"resources": [', "{}", '{"resources": null}', "[1]"])
+@pytest.mark.parametrize("cut", ["", "{}", '{"resources": null}', '{"resources": [1]}'])
 def test_a_record_that_is_cut_or_no_record_is_none(project: TestProject, cut: str) -> None:
     project.write("build/emulated/dev.json", cut)
     assert Inventory(project.project()).record == []

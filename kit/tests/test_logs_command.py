@@ -3,6 +3,7 @@
 import time
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -20,80 +21,65 @@ def other(event, context):
     pass
 """
 STREAM = "2026/01/31/[$LATEST]abc"
-Printed = pytest.CaptureFixture[str]
 
 
 class Logged(TestProject):
-    """A project whose lines tests write."""
+    """A deployed project whose lines tests write and see."""
 
-    def group(self, name: str = "") -> str:
-        """Return the log group of a function."""
-        return f"/aws/lambda/{self.name}-dev{name}"
+    def __init__(self, folder: Path, aws: str, capsys: pytest.CaptureFixture[str]) -> None:
+        super().__init__(folder, aws)
+        self.capsys, self.group = capsys, f"/aws/lambda/{self.name}-dev"
+        self.append(OTHER)
+        deploy(self.project())
 
-    def log(self, *messages: str, minutes: float = 0, name: str = "") -> None:
+    def log(self, *messages: str, minutes: float = 0, group: str = "") -> None:
         """Write lines of a function, as of some minutes ago."""
-        group = {"logGroupName": self.group(name)}
-        service = client(self.aws, "logs")
+        service, place = client(self.aws, "logs"), {"logGroupName": group or self.group}
         with suppress(service.exceptions.ResourceAlreadyExistsException):
-            service.create_log_group(**group)
+            service.create_log_group(**place)
         with suppress(service.exceptions.ResourceAlreadyExistsException):
-            service.create_log_stream(**group, logStreamName=STREAM)
+            service.create_log_stream(**place, logStreamName=STREAM)
         moment = int((time.time() - 60 * minutes) * 1000)
         events = [{"timestamp": moment, "message": message} for message in messages]
-        service.put_log_events(**group, logStreamName=STREAM, logEvents=events)
+        service.put_log_events(**place, logStreamName=STREAM, logEvents=events)
+
+    def shown(self, **options: Any) -> tuple[list[str], list[str]]:
+        """Return the lines that `logs` prints, and those on standard error."""
+        self.capsys.readouterr()
+        logs(self.project(), **options)
+        printed = self.capsys.readouterr()
+        return printed.out.splitlines(), printed.err.splitlines()
 
 
 @pytest.fixture
-def deployed(tmp_path: Path, aws: str) -> Logged:
+def deployed(tmp_path: Path, aws: str, capsys: pytest.CaptureFixture[str]) -> Logged:
     """A project with two functions, which is deployed."""
-    project = Logged(tmp_path / "project", aws)
-    project.append(OTHER)
-    deploy(project.project())
-    return project
+    return Logged(tmp_path / "project", aws, capsys)
 
 
-def test_the_last_ten_minutes_are_shown(deployed: Logged, capsys: Printed) -> None:
+def test_the_last_ten_minutes_are_shown_or_those_since(deployed: Logged) -> None:
     deployed.log("eleven minutes ago", minutes=11)
     deployed.log("nine minutes ago", "  and an indented line\n", minutes=9)
-    capsys.readouterr()
-    logs(deployed.project())
-    assert capsys.readouterr().out == "nine minutes ago\n  and an indented line\n"
+    recent = ["nine minutes ago", "  and an indented line"]
+    assert deployed.shown()[0] == recent
+    assert deployed.shown(since="1h")[0] == ["eleven minutes ago", *recent]
 
 
-def test_since_goes_further_back(deployed: Logged, capsys: Printed) -> None:
-    deployed.log("eleven minutes ago", minutes=11)
-    capsys.readouterr()
-    logs(deployed.project(), since="1h")
-    assert capsys.readouterr().out == "eleven minutes ago\n"
-
-
-def test_the_groups_are_named_apart_from_the_lines(deployed: Logged, capsys: Printed) -> None:
+def test_a_name_chooses_one_function_and_groups_are_named_apart(deployed: Logged) -> None:
+    other = f"{deployed.group}-other"
     deployed.log("one")
-    deployed.log("two", name="-other")
-    capsys.readouterr()
-    logs(deployed.project())
-    printed = capsys.readouterr()
-    assert sorted(printed.out.split()) == ["one", "two"]
-    groups = {f"{deployed.group()}:", f"{deployed.group('-other')}:"}
-    assert set(printed.err.split()) == groups
-
-
-def test_a_name_chooses_one_function(deployed: Logged, capsys: Printed) -> None:
-    deployed.log("one")
-    deployed.log("two", name="-other")
-    capsys.readouterr()
-    logs(deployed.project(), name="other")
-    assert capsys.readouterr().out == "two\n"
+    deployed.log("two", group=other)
+    shown, groups = deployed.shown()
+    assert (set(shown), set(groups)) == ({"one", "two"}, {f"{deployed.group}:", f"{other}:"})
+    assert deployed.shown(name="other") == (["two"], [f"{other}:"])
     with pytest.raises(Refusal, match="There is no function x: choose api_handler or other"):
         logs(deployed.project(), name="x")
 
 
-def test_lambdas_own_lines_are_left_out(deployed: Logged, capsys: Printed) -> None:
+def test_lambdas_own_lines_are_left_out(deployed: Logged) -> None:
     own = ["START RequestId: 1 Version: $LATEST", "END RequestId: 1", "REPORT RequestId: 1\tx"]
     deployed.log("INIT_START Runtime Version: python:3.13.v1", *own, "START of the work")
-    capsys.readouterr()
-    logs(deployed.project())
-    assert capsys.readouterr().out == "START of the work\n"
+    assert deployed.shown()[0] == ["START of the work"]
 
 
 def test_follow_prints_each_new_line_once(
@@ -101,24 +87,19 @@ def test_follow_prints_each_new_line_once(
 ) -> None:
     monkeypatch.setattr(logs_module, "POLL_SECONDS", 0)
     deployed.log("first", "first")
-    found = lines(client(deployed.aws, "logs"), [deployed.group()], 0, follow=True)
+    found = lines(client(deployed.aws, "logs"), [deployed.group], 0, follow=True)
     assert [next(found)[1] for _ in range(2)] == ["first", "first"]
     for message in ("second", "third"):
         deployed.log(message)
         assert next(found)[1] == message
 
 
-def test_functions_that_share_a_group_show_it_once(deployed: Logged, capsys: Printed) -> None:
-    functions = client(deployed.aws, "lambda")
-    shared = {"LogGroup": deployed.group()}
-    functions.update_function_configuration(
-        FunctionName=f"{deployed.name}-dev-other", LoggingConfig=shared
+def test_functions_that_share_a_group_show_it_once(deployed: Logged) -> None:
+    client(deployed.aws, "lambda").update_function_configuration(
+        FunctionName=f"{deployed.name}-dev-other", LoggingConfig={"LogGroup": deployed.group}
     )
     deployed.log("once")
-    capsys.readouterr()
-    logs(deployed.project())
-    printed = capsys.readouterr()
-    assert (printed.out, printed.err) == ("once\n", f"{deployed.group()}:\n")
+    assert deployed.shown() == (["once"], [f"{deployed.group}:"])
 
 
 def test_what_is_not_deployed_is_refused(project: TestProject) -> None:

@@ -1,10 +1,9 @@
-"""A small product with data goes through the whole circle, as whoever uses the kit takes it."""
+"""A small product goes through the whole circle: its own tests, a deployment, a stack."""
 
 import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 import requests
@@ -12,128 +11,152 @@ import requests
 from chalicekit import resources
 from tests.emulated import client
 from tests.processes import wait_until
-from tests.project import TestProject
-from tests.wheels import make_wheel
+from tests.project import TABLE, TestProject
 
-pytestmark = pytest.mark.xdist_group("product")
+APP = """
+import os
 
-PRODUCT = Path(__file__).parent / "product"
-IS_ADDRESS = "def is_address(text):\n    return text.startswith('https://')\n"
-TOKEN = {"Authorization": "a token"}
-ADDRESS = "https://example.com/"
+import boto3
+from chalice import AuthResponse, Chalice, NotFoundError, Response
+
+PREFIX = os.environ["PREFIX"]
+FILES = {"bucket": {"name": [{"prefix": f"{PREFIX}-files-"}]}}
+app = Chalice("product")
+sqs, table = boto3.client("sqs"), boto3.resource("dynamodb").Table(f"{PREFIX}-links")
 
 
-class Product(TestProject):
-    """A copy of the product, under another name."""
+@app.authorizer()
+def guard(request):
+    return AuthResponse(routes=["*"] if request.token == "right" else [], principal_id="owner")
 
-    def __init__(self, folder: Path, aws: str) -> None:
-        super().__init__(folder, aws)
-        shutil.rmtree(folder)
-        for path in PRODUCT.rglob("*.*"):
-            if path.is_file() and "__pycache__" not in path.parts:
-                text = path.read_text(encoding="utf-8").replace("shortener", self.name)
-                self.write(str(path.relative_to(PRODUCT)), text)
-        make_wheel(folder / "wheels", "addresses", {"addresses.py": IS_ADDRESS})
 
-    def give_token(self, stage: str = "dev") -> None:
-        """Put the secret into the emulated AWS, as an administrator does."""
-        name = f"/{self.name}-{stage}/token"
-        parameter = {"Name": name, "Value": "a token", "Type": "SecureString"}
-        client(self.aws, "ssm").put_parameter(**parameter)
+@app.route("/{code}", methods=["PUT"], authorizer=guard)
+def save_later(code):
+    queue = sqs.get_queue_url(QueueName=f"{PREFIX}-codes")["QueueUrl"]
+    sqs.send_message(QueueUrl=queue, MessageBody=code)
+    return Response("", status_code=202)
 
-    def forget(self) -> None:
-        """Become what a fresh clone is."""
-        shutil.rmtree(self.folder / "build")
+
+@app.on_sqs_message(queue=f"{PREFIX}-codes")
+def save(event):
+    for record in event:
+        table.put_item(Item={"code": record.body})
+
+
+@app.on_cw_event({"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": FILES})
+def save_name_of_file(event):
+    table.put_item(Item={"code": event.detail["object"]["key"]})
+
+
+@app.route("/{code}")
+def show(code):
+    if "Item" not in table.get_item(Key={"code": code}):
+        raise NotFoundError(code)
+    return "saved"
+"""
+TESTS = """
+import pytest
+import requests
+from chalice.test import Client
+
+
+def test_in_process(emulated_aws):
+    from app import app
+
+    with Client(app) as client:
+        client.lambda_.invoke("save", client.events.generate_sqs_event(["a"]))
+        assert client.http.get("/a").body == b"saved"
+
+
+@pytest.mark.parametrize("place", ["local_url", "deployed_url"])
+def test_served_and_deployed(request, place):
+    url = request.getfixturevalue(place)
+    assert requests.put(f"{url}/b", headers={"Authorization": "wrong"}).status_code == 403
+    assert requests.put(f"{url}/b", headers={"Authorization": "right"}).status_code == 202
+"""
+PYTEST = "[pytest]\nchalice_stage = dev\npythonpath = .\nusefixtures = api_gateway\n"
+RESOURCES = {
+    "Links": TABLE,
+    "Codes": {
+        "Type": "AWS::SQS::Queue",
+        "Properties": {"QueueName": {"Fn::Sub": "${App}-${Stage}-codes"}},
+    },
+    "Files": {
+        "Type": "AWS::S3::Bucket",
+        "Properties": {
+            "BucketName": {"Fn::Sub": "${App}-${Stage}-files-${AWS::AccountId}"},
+            "NotificationConfiguration": {"EventBridgeConfiguration": {"EventBridgeEnabled": True}},
+        },
+    },
+}
 
 
 @pytest.fixture
-def product(tmp_path: Path, aws: str) -> Product:
-    """A product of a test."""
-    return Product(tmp_path / "product", aws)
+def product(tmp_path: Path, aws: str) -> TestProject:
+    """A project with an authorizer, a worker, files that arrive, and their resources."""
+    project = TestProject(tmp_path / "product", aws, APP)
+    for stage in ("dev", "prod"):
+        prefix = f"{project.name}-{stage}"
+        project.configure(stage, environment_variables={"PREFIX": prefix})
+        own = f"arn:*:*:*:*:*{prefix}-*"
+        project.allow(
+            {"Effect": "Allow", "Action": ["dynamodb:*", "sqs:*"], "Resource": own}, stage
+        )
+    parameters = {"App": {"Type": "String"}, "Stage": {"Type": "String"}}
+    template = {"Parameters": parameters, "Resources": RESOURCES}
+    project.write(".chalice/resources.json", json.dumps(template))
+    return project
 
 
-def save(url: str, code: str) -> int:
-    """Save a link; return the status."""
-    body = {"address": ADDRESS}
-    return requests.put(f"{url}/links/{code}", json=body, headers=TOKEN, timeout=60).status_code
+def save(url: str, code: str) -> None:
+    """Save a code, and wait until the worker has done it."""
+    saved = requests.put(f"{url}/{code}", headers={"Authorization": "right"}, timeout=60)
+    assert saved.status_code == 202
+    wait_until(lambda: is_saved(url, code), seconds=120)
 
 
-def follow(url: str, code: str) -> "str | None":
-    """Return where a link leads, or None."""
-    response = requests.get(f"{url}/{code}", allow_redirects=False, timeout=60)
-    return response.headers.get("Location")
+def is_saved(url: str, code: str) -> bool:
+    """Tell whether the product has a code."""
+    return requests.get(f"{url}/{code}", timeout=60).text == "saved"
 
 
-def visits(url: str, code: str) -> Any:
-    """Return how often a link was followed, or None if there is none."""
-    link = requests.get(f"{url}/links/{code}", headers=TOKEN, timeout=60)
-    return link.json().get("visits")
+def test_its_own_tests_pass_in_process_served_and_deployed(product: TestProject) -> None:
+    product.write("test_product.py", TESTS)
+    product.write("pytest.ini", PYTEST)
+    done = product.start(sys.executable, "-m", "pytest", "-q", str(product.folder))
+    assert "3 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_its_own_tests_pass_in_process_served_and_deployed(product: Product) -> None:
-    product.run("install")
-    packages = str(product.folder / "build" / "requirements" / "here")
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(product.folder)]
-    done = product.start(*command, PYTHONPATH=packages)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_a_deployment_is_found_again_and_its_data_outlive_it(product: Product) -> None:
-    product.give_token()
+def test_a_deployment_is_found_again_and_its_data_outlive_it(product: TestProject) -> None:
     url = product.deploy()
-    assert save(url, "a") == 201
-    product.forget()
+    save(url, "a")
+    shutil.rmtree(product.folder / "build")  # as in a fresh clone
     assert product.deploy() == url
-    product.forget()
+    shutil.rmtree(product.folder / "build")
     assert f"The stack {product.name}-dev-resources is kept with its data" in product.run("delete")
     assert product.in_aws() == []
-    assert follow(product.deploy(), "a") == ADDRESS
+    assert is_saved(product.deploy(), "a")
 
 
-def test_a_missing_permission_is_seen_in_the_log(product: Product) -> None:
-    path = product.folder / ".chalice" / "policy-dev.json"
-    policy = json.loads(path.read_text(encoding="utf-8"))
-    policy["Statement"] = [
-        statement
-        for statement in policy["Statement"]
-        if "dynamodb" not in statement["Resource"] and "ssm" not in statement["Resource"]
-    ]
-    path.write_text(json.dumps(policy), encoding="utf-8")
-    url = product.deploy()
-    assert requests.get(f"{url}/a", timeout=60).status_code == 500
-    assert save(url, "a") == 500
-    log, account = product.run("logs"), "us-east-1:000000000000"
-    table = f"arn:aws:dynamodb:{account}:table/{product.name}-dev-links"
-    assert f"{product.name}-dev-api_handler does not allow dynamodb:GetItem on {table}." in log
-    parameter = f"arn:aws:ssm:{account}:parameter/{product.name}-dev/token"
-    assert f"does not allow ssm:GetParameter on {parameter}." in log
-    assert "AccessDenied" in log
-
-
-def test_the_stack_of_prod_has_everything(product: Product) -> None:
-    product.give_token("prod")
+def test_a_stack_has_everything_and_its_data_outlive_it(product: TestProject) -> None:
     resources.ensure(product.project("prod"))
-    out, stacks = product.package(stage="prod"), client(product.aws, "cloudformation")
-    s3, name = client(product.aws, "s3"), f"{product.name}-prod"
-    s3.create_bucket(Bucket=f"{name}-packages")
-    package = (out / "deployment.zip").read_bytes()
-    s3.put_object(Bucket=f"{name}-packages", Key="package.zip", Body=package)
+    out, name = product.package(stage="prod"), f"{product.name}-prod"
+    s3, bucket = client(product.aws, "s3"), f"{name}-packages"
+    s3.create_bucket(Bucket=bucket)
+    s3.put_object(Bucket=bucket, Key="package", Body=(out / "deployment.zip").read_bytes())
     template = (out / "sam.json").read_text(encoding="utf-8")
+    stack, stacks = {"StackName": name}, client(product.aws, "cloudformation")
     stacks.create_stack(
-        StackName=name,
-        TemplateBody=template.replace("./deployment.zip", f"s3://{name}-packages/package.zip"),
+        **stack,
+        TemplateBody=template.replace("./deployment.zip", f"s3://{bucket}/package"),
         Capabilities=["CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND"],
     )
     each_second = {"Delay": 1, "MaxAttempts": 60}
-    stacks.get_waiter("stack_create_complete").wait(StackName=name, WaiterConfig=each_second)
-    url = product.run("url", stage="prod").split()[0].rstrip("/")
-    assert save(url, "a") == 201
-    assert follow(url, "a") == ADDRESS
-    wait_until(lambda: visits(url, "a") == 1, seconds=120)
-    uploads = f"{name}-uploads-000000000000"
-    s3.put_object(Bucket=uploads, Key="links.txt", Body=f"b {ADDRESS}\n")
-    wait_until(lambda: visits(url, "b") == 0, seconds=120)
-    stacks.delete_stack(StackName=name)
-    stacks.get_waiter("stack_delete_complete").wait(StackName=name, WaiterConfig=each_second)
-    items = client(product.aws, "dynamodb").scan(TableName=f"{name}-links")["Count"]
-    assert items == 2
+    stacks.get_waiter("stack_create_complete").wait(**stack, WaiterConfig=each_second)
+    url = product.run("url", stage="prod").strip().rstrip("/")
+    save(url, "a")
+    s3.put_object(Bucket=f"{name}-files-000000000000", Key="b", Body=b"")
+    wait_until(lambda: is_saved(url, "b"), seconds=120)
+    stacks.delete_stack(**stack)
+    stacks.get_waiter("stack_delete_complete").wait(**stack, WaiterConfig=each_second)
+    assert client(product.aws, "dynamodb").scan(TableName=f"{name}-links")["Count"] == 2
