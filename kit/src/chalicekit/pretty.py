@@ -1,16 +1,33 @@
 """A log of JSON lines, as people read it: time, level, message and fields, then the traceback."""
 
 import json
+import os
 import re
 from textwrap import indent
 from typing import Any, TextIO
 
+import click
+
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all except tabs and line breaks
+LEVEL = re.compile("(?<=Z )(CRITICAL|ERROR|WARNING)|^(CRITICAL|ERROR|WARNING)")
+COLOURS = {"CRITICAL": "red", "ERROR": "red", "WARNING": "yellow"}
+# A frame of a traceback: its line with the file, and the lines of code, which are further in
+FRAME = re.compile(r'^( +)File ".*(\n\1  .*)*', re.MULTILINE)
+# What is not the app's in such a line: libraries, Chalice and Python, here and on Lambda
+OTHERS = re.compile(
+    "site-packages|dist-packages|/lib/python3|/chalicekit/|/var/(task/chalice|runtime|lang)/|<"
+)
 
 
 def for_reader(text: str, stream: TextIO) -> str:
-    """Return a line of a log for a person if `stream` is a terminal, and unchanged otherwise."""
-    return pretty(text) if stream.isatty() else text
+    """Return a line of a log for a person if `stream` is a terminal, and unchanged otherwise.
+
+    It has colours if the terminal has them (no-color.org).
+    """
+    if not stream.isatty():
+        return text
+    has_colours = not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return coloured(pretty(text)) if has_colours else pretty(text)
 
 
 def pretty(text: str) -> str:
@@ -32,6 +49,17 @@ def pretty(text: str) -> str:
     first_line = [timestamp, f"{level:<7}", message.replace("\n", "\n    "), *fields]
     lines = [" ".join(filter(None, first_line)), *[indent(block, "    ") for block in blocks]]
     return "\n".join(lines) + ("\n" if text.endswith("\n") else "")
+
+
+def coloured(text: str) -> str:
+    """Return a text with its level in colour; in a traceback, the app's frames stand out."""
+    text = LEVEL.sub(lambda level: click.style(level[0], fg=COLOURS[level[0]]), text, count=1)
+
+    def styled(frame: re.Match[str]) -> str:
+        is_other = bool(OTHERS.search(frame[0].partition("\n")[0]))
+        return click.style(frame[0], dim=is_other or None, bold=not is_other or None)
+
+    return FRAME.sub(styled, text)
 
 
 def record_in(text: str) -> dict[str, Any] | None:
