@@ -157,9 +157,7 @@ def test_a_function_may_write_only_the_logs_of_its_stage(stage: str) -> None:
 
 # The bootstrap stack
 
-BOOTSTRAP = {
-    "Repository": "OWNER@1/NAME@2",
-    "OidcProviderArn": "any",
+POLICIES = {  # the parameters that are files
     "DevPolicy": ".chalice/policy-dev.json",
     "ProdPolicy": ".chalice/policy-prod.json",
     "DeployerPolicy": "production/deployer-policy.json",
@@ -174,24 +172,19 @@ def roles(
 
     A test may give the parameter ProdRoles.
     """
-    values = BOOTSTRAP | {"ProdRoles": getattr(request, "param", "made")}
-    parameters = [
-        {
-            "ParameterKey": name,
-            "ParameterValue": re.sub(r"[ \n]", "", read(value)) if ".json" in value else value,
-        }
-        for name, value in values.items()
-    ]
+    values = {name: re.sub(r"[ \n]", "", read(file)) for name, file in POLICIES.items()}
+    values |= {"Repository": "OWNER@1/NAME@2", "OidcProviderArn": "any"}
+    values |= {"ProdRoles": getattr(request, "param", "made")}
     stacks, iam = emulated_aws.client("cloudformation"), emulated_aws.client("iam")
     stacks.create_stack(
         StackName="bootstrap",
         TemplateBody=read("production/bootstrap.yaml"),
         Capabilities=["CAPABILITY_NAMED_IAM"],
-        Parameters=parameters,
+        Parameters=[{"ParameterKey": key, "ParameterValue": values[key]} for key in values],
     )
-    stacks.get_waiter("stack_create_complete").wait(
-        StackName="bootstrap", WaiterConfig={"Delay": 1, "MaxAttempts": 60}
-    )
+    each_second = {"Delay": 1, "MaxAttempts": 60}
+    created = stacks.get_waiter("stack_create_complete")
+    created.wait(StackName="bootstrap", WaiterConfig=each_second)
 
     def trust_and_policy(arn: str) -> tuple[Any, Any]:
         role = arn.rpartition("/")[2]
@@ -276,19 +269,18 @@ def test_every_python_that_the_kit_accepts_is_tested() -> None:
     assert 'requires-python = ">=3.10,<3.15"' in read("kit/pyproject.toml")
 
 
-def run(script: str, folder: Path, **environment: str) -> "subprocess.CompletedProcess[str]":
+def run(script: str, folder: Path, **variables: str) -> "subprocess.CompletedProcess[str]":
     """Run a script of bash as GitHub does, in the emulated AWS; all that it prints is in stdout."""
     return subprocess.run(
         ["bash", "-e", "-c", script],
         cwd=folder,
-        env=os.environ | environment,
+        env=os.environ | variables,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
     )
 
 
-Change = Callable[[Template], object]
 TEXT = {"Type": "String"}
 QUEUE = {"Type": "AWS::SQS::Queue", "Properties": {"QueueName": {"Fn::Sub": "${App}-${Stage}-q"}}}
 RESOURCES = {"Parameters": {"App": TEXT, "Stage": TEXT}, "Resources": {"Queue": QUEUE}}
@@ -302,11 +294,13 @@ def deploy_prod(emulated_aws: EmulatedAws, package: Path, tmp_path: Path) -> Ite
     job succeeds, and what it prints.
     """
     shutil.copytree(package, tmp_path, dirs_exist_ok=True)
-    (tmp_path / "resources.json").write_text(json.dumps(RESOURCES), encoding="utf-8")
-    for file in PROJECT.glob(".chalice/resources.*"):
+    own_resources = list(PROJECT.glob(".chalice/resources.*"))
+    for file in own_resources:
         shutil.copy(file, tmp_path)
+    if not own_resources:
+        (tmp_path / "resources.json").write_text(json.dumps(RESOURCES), encoding="utf-8")
     emulated_aws.client("s3").create_bucket(Bucket="prod-packages")
-    environment = {
+    variables = {
         "STACK": f"{APP}-prod",
         "BUCKET": "prod-packages",
         "EXECUTION_ROLE_ARN": "arn:aws:iam::000000000000:role/execution",
@@ -314,14 +308,14 @@ def deploy_prod(emulated_aws: EmulatedAws, package: Path, tmp_path: Path) -> Ite
     }
     *steps, why, _ = [step["run"] for step in WORKFLOW["jobs"]["prod"]["steps"] if "run" in step]
 
-    def job(change: Change) -> tuple[bool, str]:
+    def job(change: Callable[[Template], None]) -> tuple[bool, str]:
         template = json.loads((package / "sam.json").read_text(encoding="utf-8"))
         change(template["Resources"])
         (tmp_path / "sam.json").write_text(json.dumps(template), encoding="utf-8")
         for step in steps:
-            done = run(step, tmp_path, **environment)
+            done = run(step, tmp_path, **variables)
             if done.returncode:
-                return False, done.stdout + run(why, tmp_path, **environment).stdout
+                return False, done.stdout + run(why, tmp_path, **variables).stdout
         return True, done.stdout
 
     yield job

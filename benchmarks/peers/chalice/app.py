@@ -1,4 +1,4 @@
-"""Chalice by itself: two constant answers, no middleware."""
+"""Chalice by itself: two constant responses, no middleware."""
 
 from chalice import Chalice, Response
 
@@ -7,11 +7,11 @@ app = Chalice(app_name="bare")
 
 @app.route("/")
 def index() -> Response:
-    """Answer the root."""
+    """Greet."""
     return Response("hello world", {"Content-Type": "text/html; charset=utf-8"})
 
 
 @app.route("/test")
 def test() -> Response:
-    """Answer the test page."""
+    """Return the text of the test page."""
     return Response("test", {"Content-Type": "text/html; charset=utf-8"})

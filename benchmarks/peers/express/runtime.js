@@ -19,8 +19,8 @@ async function main() {
     const { handler } = require(`${process.env.LAMBDA_TASK_ROOT}/app.js`)
     for (;;) {
         const [id, event] = await ask('GET', 'invocation/next')
-        const answer = await handler(JSON.parse(event), {})
-        await ask('POST', `invocation/${id}/response`, JSON.stringify(answer))
+        const result = await handler(JSON.parse(event), {})
+        await ask('POST', `invocation/${id}/response`, JSON.stringify(result))
     }
 }
 

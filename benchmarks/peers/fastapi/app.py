@@ -9,13 +9,13 @@ app = FastAPI(default_response_class=HTMLResponse)
 
 @app.get("/")
 def index() -> str:
-    """Answer the root."""
+    """Greet."""
     return "hello world"
 
 
 @app.get("/test")
 def test() -> str:
-    """Answer the test page."""
+    """Return the text of the test page."""
     return "test"
 
 

@@ -8,13 +8,13 @@ app = Flask(__name__)
 
 @app.get("/")
 def index() -> str:
-    """Answer the root."""
+    """Greet."""
     return "hello world"
 
 
 @app.get("/test")
 def test() -> str:
-    """Answer the test page."""
+    """Return the text of the test page."""
     return "test"
 
 

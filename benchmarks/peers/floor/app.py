@@ -4,7 +4,7 @@ TEXTS = {"/": "hello world", "/test": "test"}
 
 
 def handler(event: dict[str, str], context: object) -> dict[str, object]:
-    """Answer a request."""
+    """Respond to a request."""
     return {
         "statusCode": 200,
         "headers": {"Content-Type": "text/html; charset=utf-8"},

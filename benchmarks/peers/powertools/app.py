@@ -9,17 +9,17 @@ app = APIGatewayRestResolver()
 
 @app.get("/")
 def index() -> Response[str]:
-    """Answer the root."""
+    """Greet."""
     return Response(200, "text/html; charset=utf-8", "hello world")
 
 
 @app.get("/test")
 def test() -> Response[str]:
-    """Answer the test page."""
+    """Return the text of the test page."""
     return Response(200, "text/html; charset=utf-8", "test")
 
 
 def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
-    """Answer a request."""
-    answer: dict[str, Any] = app.resolve(event, context)
-    return answer
+    """Respond to a request."""
+    result: dict[str, Any] = app.resolve(event, context)
+    return result
