@@ -25,17 +25,15 @@ if TYPE_CHECKING:
 
     from chalice.app import MultiDict
 
-    Headers = dict[str, tuple[str, Any]]  # name and value, by the name in lower case
-
 try:
     from _sha1 import sha1  # type: ignore[import-not-found]  # CPython's own
 except ImportError:  # Python may be built without it
     from hashlib import sha1
 
-ABSENT = ("", "")  # the name and value of a header that is not there
-ASYNC = 0x80  # inspect.CO_COROUTINE, the flag of an `async def`
-# A name (RFC 9110, 5.6.2), and a value without control characters, as Node sends them.
-HEADER = r"[!#-'*+.^_`|~\w-]+: [\t -~\x80-\xff]*"
+NAMES = {"content-type": "Content-Type", "etag": "ETag", "connection": "Connection"}
+# What Node sends: a name (RFC 9110, 5.6.2), and a value in Latin-1 without control characters.
+HEADER_LINE = r"[!#-'*+.^_`|~\w-]+: [\t -~\x80-\xff]*"
+CO_COROUTINE = 0x80  # inspect's flag of an `async def`
 
 
 class ExpressApp(Chalice):
@@ -101,15 +99,18 @@ class ExpressApp(Chalice):
         except ChaliceViewError as error:
             message = {"Code": type(error).__name__, "Message": str(error)}
             response = Response(message, None, error.STATUS_CODE)
-        status, headers = response.status_code, by_lower_name(response.headers)
-        _, given = headers.get("content-type", ABSENT)
-        body, content_type = body_and_content_type(response.body, given)
-        if response.body or status not in (204, 304):
-            headers["content-type"] = ("Content-Type", content_type)
-            headers.setdefault("etag", ("ETag", entity_tag(body)))
         route = request and self.routes[request.path].get(request.method)
-        if route and route.cors:
-            headers = by_lower_name(route.cors.get_access_control_headers()) | headers
+        cors = route.cors.get_access_control_headers() if route and route.cors else {}
+        # The names of headers have no case. As in Node, the last one of a name counts.
+        given = {**cors, **response.headers}
+        headers = {name.lower(): header(name, value) for name, value in given.items()}
+        names = {name.lower(): name for name in given} | NAMES
+
+        status = response.status_code
+        body, content_type = body_and_content_type(response.body, headers.get("content-type", ""))
+        if response.body or status not in (204, 304):
+            headers["content-type"] = content_type
+            headers.setdefault("etag", entity_tag(body))
         if request and is_fresh(request, status, headers):
             status = 304  # with its Content-Type, for which API Gateway would send its own
         if status == 204:
@@ -119,8 +120,8 @@ class ExpressApp(Chalice):
         if request and request.method == "HEAD" and "AWS_CHALICE_CLI_MODE" in os.environ:
             # API Gateway drops the body. `chalice local` sends it, and clients would read it as the
             # next response, so close the connection (RFC 9112, 9.6).
-            headers["connection"] = ("Connection", "close")
-        return Response(body, dict(headers.values()), status)
+            headers["connection"] = "close"
+        return Response(body, {names[name]: value for name, value in headers.items()}, status)
 
     def register_middleware(self, func: Any, event_type: str = "all") -> None:
         """Register a middleware. Raises TypeError for an `async def`."""
@@ -159,7 +160,7 @@ class ExpressApp(Chalice):
             wrapped.name = full_name  # Chalice forgets the prefix
         if kind.startswith("on_ws_"):  # Chalice does not wrap a blueprint's in the middleware
             wrapped = self._wrap_handler(kind, name, function)
-        wrapped.__name__ = f"_function_{full_name}"
+        wrapped.__name__ = f"_function_{full_name}"  # of which Chalice tells Lambda
         if "app" in sys.modules:
             setattr(sys.modules["app"], wrapped.__name__, wrapped)
         options = {**options, "module_name": "app"}
@@ -181,7 +182,7 @@ class ExpressApp(Chalice):
 def refuse_async(function: Any) -> None:
     """Raise TypeError if a function is an `async def`, which Chalice never awaits."""
     code = getattr(function, "__code__", None)
-    if code and code.co_flags & ASYNC:
+    if code and code.co_flags & CO_COROUTINE:
         raise TypeError(
             f"{code.co_name} is an `async def`: write `def`, and `asyncio.run(...)` in it for what "
             "it awaits. (Importing asyncio takes longer than importing all of Chalice.)"
@@ -267,48 +268,37 @@ def entity_tag(body: bytes) -> str:
     return f'W/"{len(body):x}-{b2a_base64(sha1(body).digest())[:27].decode()}"'
 
 
-def by_lower_name(headers: dict[str, Any]) -> Headers:
-    """Return each header under its name in lower case, since names of headers have no case.
-
-    The last one of a name counts, as in Node.
-    """
-    named: Headers = {}
-    for name, value in headers.items():
-        if isinstance(value, list):
-            named[name.lower()] = (name, [header_text(name, item) for item in value])
-        else:
-            named[name.lower()] = (name, header_text(name, value))
-    return named
-
-
-def header_text(name: str, value: Any) -> str:
-    """Return the value of a header as text. A number is sent as in JSON.
+def header(name: str, value: Any) -> Any:
+    """Return the value of a header as text, a number as in JSON; of a list, each item.
 
     Raises ValueError for what Node refuses, such as a line break, which could start another header.
     """
+    if isinstance(value, list):
+        return [header(name, item) for item in value]
     text = value if isinstance(value, str) else stringify(value, name)
-    if not re.fullmatch(HEADER, f"{name}: {text}", re.ASCII):
+    if not re.fullmatch(HEADER_LINE, f"{name}: {text}", re.ASCII):
         raise ValueError(f"this is not a header: {name!r}: {text!r}")
     return text
 
 
-def is_fresh(request: Request, status: int, headers: Headers) -> bool:
+def is_fresh(request: Request, status: int, headers: dict[str, Any]) -> bool:
     """Tell whether the client's copy is still good, so that 304 is enough (RFC 9110, 13.1).
 
-    As in Express, a request with `no-cache` gets a complete response (RFC 9111, 5.2.1.4), and
-    If-Modified-Since counts only without If-None-Match.
+    `headers` are the response's, by their names in lower case. As in Express, a request with
+    `no-cache` gets a complete response (RFC 9111, 5.2.1.4), and If-Modified-Since counts only
+    without If-None-Match.
     """
     if request.method not in ("GET", "HEAD") or not 200 <= status < 300:
         return False
     directives = request.headers.get("cache-control", "").split(",")
     if "no-cache" in [directive.strip() for directive in directives]:
         return False
-    _, tag = headers.get("etag", ABSENT)
-    _, modified = headers.get("last-modified", ABSENT)
     if tags := request.headers.get("if-none-match"):
+        tag = headers.get("etag", "")
         copies = [copy.strip(" ") for copy in tags.split(",")]
         same = [copy == tag or f"W/{copy}" == tag or copy == f"W/{tag}" for copy in copies]
         return tags == "*" or (bool(tag) and any(same))
+    modified = headers.get("last-modified", "")
     since = request.headers.get("if-modified-since", "")
     return bool(modified and since) and seconds(modified) <= seconds(since)
 
