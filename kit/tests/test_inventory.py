@@ -1,6 +1,7 @@
 """What AWS has of a stage is found without a record, and after a deploy that was interrupted."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -224,6 +225,7 @@ def test_an_interrupted_change_of_a_queue_leaves_the_new_one(project: TestProjec
     deploy(project.project())
     functions, function = client(project.aws, "lambda"), f"{project.name}-dev-queue_reader"
     arn = f"arn:aws:sqs:{ACCOUNT}:{new}"
+    time.sleep(1)  # AWS tells which is newer by the second
     functions.create_event_source_mapping(FunctionName=function, EventSourceArn=arn)
     project.change(old, new)
     deploy(project.project())

@@ -145,6 +145,9 @@ def test_a_change_that_would_delete_data_is_refused(shop: Shop) -> None:
         f"`aws --endpoint-url {shop.aws} cloudformation deploy --stack-name {shop.stack} "
         f"--template-file {file} --parameter-overrides App={shop.name} Stage=dev`."
     )
+    renamed = json.loads(json.dumps(QUEUE).replace("-jobs", "-tasks"))
+    shop.declare(Links=TABLE, Jobs=renamed)  # which is another queue
+    assert f"would delete {shop.name}-dev-jobs with its data" in shop.is_refused()
     assert shop.queue()
     shop.put()
     shop.declare(Jobs=QUEUE)  # the template retains the table

@@ -34,7 +34,7 @@ from chalicekit.project import DEFAULT_EMULATOR_PORT, DEFAULT_STAGE, Project
 @click.pass_context
 def cli(context: click.Context, /, project_dir: Path, build_dir: Path | None, make: bool) -> None:
     """Run, check, package and deploy a Chalice app."""
-    context.obj = {"folder": project_dir.resolve(), "build_dir": build_dir, "make": make}
+    context.obj = {"folder": project_dir, "build_dir": build_dir, "make": make}
 
 
 def project_options(command: click.Command) -> click.Command:

@@ -22,8 +22,13 @@ from chalicekit.project import Project
 from chalicekit.settings import API
 
 Resource = dict[str, Any]
-NOT_FOUND = {"NoSuchBucket", "NoSuchEntity", "NotFound", "NotFoundException"}
-NOT_FOUND |= {"ResourceNotFoundException"}
+NOT_FOUND = {
+    "NoSuchBucket",
+    "NoSuchEntity",
+    "NotFound",
+    "NotFoundException",
+    "ResourceNotFoundException",
+}
 # What Chalice's record calls the ARN and the name of an event source
 EVENT_SOURCES = {
     "sqs": ("queue_arn", "queue"),
@@ -132,17 +137,18 @@ class Inventory:
         functions = {function.name for function in self.functions}
         if self.deleting:
             functions |= function_names(self.project.folder)
-        of_chalice = {f"{self.name}-{name}": f"{name}_role" for name in functions}
-        of_chalice[self.name] = "default-role"
+        # Chalice's names for roles, and what its record calls them
+        recorded = {f"{self.name}-{name}": f"{name}_role" for name in functions}
+        recorded[self.name] = "default-role"
         scopes = [self.config.scope(self.project.stage, name) for name in functions]
-        given = {str(scope.iam_role_arn).rpartition("/")[2] for scope in scopes}
-        roles = {function.role_arn.rpartition("/")[2] for function in self.functions}
+        given = {role_name(scope.iam_role_arn) for scope in scopes}
+        roles = {role_name(function.role_arn) for function in self.functions}
         if self.deleting and self.config.manage_iam_role:
-            roles |= of_chalice.keys()
-        for role in sorted((roles & of_chalice.keys()) - given):
+            roles |= recorded.keys()
+        for role in sorted((roles & recorded.keys()) - given):
             if found := find(self.client("iam").get_role, RoleName=role):
                 values = {"role_name": role, "role_arn": found["Role"]["Arn"]}
-                yield resource("iam_role", of_chalice[role], **values)
+                yield resource("iam_role", recorded[role], **values)
 
     def layers(self) -> Iterator[Resource]:
         """Yield the versions of the layer that `automatic_layer` creates, the newest first."""
@@ -230,12 +236,10 @@ class Inventory:
     def calls_function(self, api_id: str) -> bool:
         """Tell whether a method of an API calls the stage's function."""
         parameters = {"restApiId": api_id, "embed": ["methods"], "limit": 500}
-        found = find(self.client("apigateway").get_resources, **parameters) or {"items": []}
-        methods = [item.get("resourceMethods", {}).values() for item in found["items"]]
-        called = [
-            method.get("methodIntegration", {}).get("uri", "") for m in methods for method in m
-        ]
-        return any(f":function:{self.name}/" in uri for uri in called)
+        paths = self.client("apigateway").get_resources(**parameters)["items"]
+        methods = [method for path in paths for method in path.get("resourceMethods", {}).values()]
+        uris = [method.get("methodIntegration", {}).get("uri", "") for method in methods]
+        return any(f":function:{self.name}/" in uri for uri in uris)
 
     def callers(self, function: Function) -> list[str]:
         """Return the ARNs of those that may call a function, according to its policy."""
@@ -308,6 +312,11 @@ def read_record(project: Project) -> list[Resource]:
 def is_name_of(function: str, api_function: str) -> bool:
     """Tell whether a function is of the stage whose API has the function `api_function`."""
     return f"{function}-".startswith(f"{api_function}-")
+
+
+def role_name(arn: str | None) -> str:
+    """Return the name of the role with an ARN."""
+    return str(arn).rpartition("/")[2]
 
 
 def function_names(folder: Path) -> set[str]:

@@ -185,7 +185,7 @@ def kept(project: Project) -> str:
         return ""
     name = stack_name(project)
     stack = describe(project.session.create_client("cloudformation"), name)
-    if not stack or stack["StackStatus"] == "REVIEW_IN_PROGRESS":
+    if not stack:
         return ""
     if project.emulator:
         return f"The stack {name} is kept with its data, until the emulator ends."
