@@ -3,7 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 import requests
@@ -112,6 +112,8 @@ def error():
     raise ValueError("no")
 """
 
+TOKENS = ["allow", "other", "none", "text", "unauthorized", "raise"]
+TOKENS += ["no statement", "null", "nested"]
 REQUESTS: list[tuple[str, dict[str, str]]] = [
     ("GET /", {}),
     ("GET //", {}),
@@ -121,16 +123,11 @@ REQUESTS: list[tuple[str, dict[str, str]]] = [
     ("PUT /", {}),
     ("OPTIONS /", {"Origin": "https://a.test"}),
     ("OPTIONS /event", {}),
+    ("HEAD /event", {}),
     ("GET /none", {}),
     ("GET /guarded", {}),
     ("GET /guarded", {"Authorization": "allow"}),
-    *[
-        ("GET /guarded", {"X-Token": token})
-        for token in (
-            *("allow", "other", "none", "text", "unauthorized", "raise"),
-            *("no statement", "null", "nested"),
-        )
-    ],
+    *[("GET /guarded", {"X-Token": token}) for token in TOKENS],
     ("GET /files/a/b%20c", {}),
     ("GET /files", {}),
     ("GET /items/a%2Fb", {}),
@@ -153,24 +150,17 @@ REQUESTS: list[tuple[str, dict[str, str]]] = [
     ("GET /error", {}),
 ]
 
-
-class Seen(NamedTuple):
-    """A response, without what differs each time."""
-
-    status: int
-    headers: dict[str, str]
-    body: Any
-
-
-# Chalice's server, MiniStack's and Python's own headers, and those of a connection
+# What differs each time, and the headers of Chalice's server, of MiniStack and of a connection
 OWN = {"date", "server", "content-length", "connection", "x-amzn-requestid", "x-amz-apigw-id"}
 OWN |= {"x-amz-id-2", "x-amz-request-id", "x-amzn-trace-id", "apigw-requestid"}
+Seen = tuple[int, dict[str, str], Any]
+Send = Callable[[str, str, dict[str, str], bytes], Seen]
 
 
 def seen(status: int, headers: Any, body: bytes) -> Seen:
-    """Return a response for a comparison."""
+    """Return what can be compared of a response."""
     try:
-        content: Any = json.loads(body)
+        content: Any = json.loads(body or b"{}")  # MiniStack's body of a preflight
     except ValueError:
         content = body
     texts = {
@@ -178,7 +168,17 @@ def seen(status: int, headers: Any, body: bytes) -> Seen:
         for name, value in headers.items()
         if name.lower() not in OWN
     }
-    return Seen(status, texts, content)
+    return status, texts, content
+
+
+def over_http(url: str) -> Send:
+    """Return what sends requests to a URL."""
+
+    def send(method: str, path: str, headers: dict[str, str], body: bytes) -> Seen:
+        response = requests.request(method, url + path, headers=headers, data=body, timeout=60)
+        return seen(response.status_code, response.headers, response.content)
+
+    return send
 
 
 @pytest.fixture(scope="module")
@@ -188,21 +188,7 @@ def project(tmp_path_factory: pytest.TempPathFactory, aws: str) -> TestProject:
 
 
 @pytest.fixture(scope="module")
-def local_url(project: TestProject) -> Iterator[str]:
-    """The app's URL under `chalicekit local`."""
-    with project.serve("--no-autoreload") as running:
-        yield running.url
-
-
-@pytest.fixture(scope="module")
-def deployed_url(project: TestProject) -> str:
-    """The app's URL in the emulated AWS."""
-    project.deploy()
-    return project.deploy()  # what was there must remain
-
-
-@pytest.fixture(scope="module")
-def in_process(project: TestProject) -> Iterator[Callable[..., Seen]]:
+def in_process(project: TestProject) -> Iterator[Send]:
     """Sends requests to the app in process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", [*sys.path])
@@ -219,26 +205,25 @@ def in_process(project: TestProject) -> Iterator[Callable[..., Seen]]:
             yield send
 
 
-def over_http(url: str, method: str, path: str, headers: dict[str, str], body: bytes) -> Seen:
-    """Send a request."""
-    response = requests.request(
-        method, url + path, headers={"Accept": "*/*", **headers}, data=body, timeout=60
-    )
-    return seen(response.status_code, response.headers, response.content)
+@pytest.fixture(scope="module")
+def served(project: TestProject) -> Iterator[Send]:
+    """Sends requests to the app under `chalicekit local`."""
+    with project.serve("--no-autoreload") as running:
+        yield over_http(running.url)
+
+
+@pytest.fixture(scope="module")
+def deployed(project: TestProject) -> Send:
+    """Sends requests to the app in the emulated AWS."""
+    project.deploy()
+    return over_http(project.deploy())  # what was there must remain
 
 
 @pytest.mark.parametrize(("line", "headers"), REQUESTS)
 def test_a_response_is_the_same_everywhere(
-    local_url: str,
-    deployed_url: str,
-    in_process: Callable[..., Seen],
-    line: str,
-    headers: dict[str, str],
+    in_process: Send, served: Send, deployed: Send, line: str, headers: dict[str, str]
 ) -> None:
     method, path = line.split()
     body = b"\x89" if method in ("PUT", "POST") else b""
-    deployed = over_http(deployed_url, method, path, headers, body)
-    if deployed.body == {}:  # a preflight: MiniStack sends this for no body
-        deployed = deployed._replace(body=b"")
-    assert over_http(local_url, method, path, headers, body) == deployed
-    assert in_process(method, path, {"Accept": "*/*", **headers}, body) == deployed
+    request = (method, path, {"Accept": "*/*", **headers}, body)
+    assert in_process(*request) == served(*request) == deployed(*request)

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import pytest
 
 Event = dict[str, Any]
+Headers = Mapping[str, str | list[str]]  # a header that is sent twice has a list of values
 
 INVOKE = "execute-api:Invoke"  # what an authorizer's policy allows
 UNAUTHORIZED = (401, "UnauthorizedException", "Unauthorized")
@@ -66,15 +67,11 @@ class Gateway(LocalGateway):
         self.api_stage = config.api_gateway_stage or DEFAULT_APIGATEWAY_STAGE_NAME
 
     def handle_request(
-        self,
-        method: str,
-        path: str,
-        headers: Mapping[str, str | list[str]],
-        body: bytes | str | None,
+        self, method: str, path: str, headers: Headers, body: bytes | str | None
     ) -> dict[str, Any]:
-        """Return the response to a request as Chalice's test client takes it."""
+        """Return the response to a request of Chalice's test client, in the form that it takes."""
         sent = body.encode() if isinstance(body, str) else body or b""
-        status, lists, content = self.respond(method, path, headers, sent, "127.0.0.1")
+        status, lists, content = self.respond(event_for(method, path, headers, "127.0.0.1"), sent)
         return {
             "statusCode": status,
             "headers": {name: values[0] for name, values in lists.items() if len(values) == 1},
@@ -83,26 +80,16 @@ class Gateway(LocalGateway):
             "isBase64Encoded": True,
         }
 
-    def respond(
-        self,
-        method: str,
-        target: str,
-        headers: Mapping[str, str | list[str]],
-        body: bytes,
-        client: str,
-    ) -> Response:
-        """Return the response to a request.
-
-        `target` is the path with the query, and `client` the client's address. A header that is
-        sent twice has a list of values.
-        """
-        event = event_for(method, target, headers, client, self.api_stage)
+    def respond(self, event: Event, body: bytes) -> Response:
+        """Return the response to a request: its event, which `event_for` returns, and its body."""
+        context = event["requestContext"]
+        context["stage"] = self.api_stage
         try:
             response = self.response_of_app(event, body)
         except GatewayError as error:
             response = error.response
-        response.headers["x-amzn-RequestId"] = [event["requestContext"]["requestId"]]
-        response.headers["x-amz-apigw-id"] = [event["requestContext"]["extendedRequestId"]]
+        response.headers["x-amzn-RequestId"] = [context["requestId"]]
+        response.headers["x-amz-apigw-id"] = [context["extendedRequestId"]]
         if response.status in (204, 304):
             return response._replace(body=b"")  # there is none (RFC 9110, 6.4.1)
         response.headers["Content-Length"] = [str(len(response.body))]
@@ -201,15 +188,10 @@ def rank_and_pattern(part: str) -> tuple[int, str]:
     return (2, "(.+)") if part.endswith("+}") else (1, "([^/]+)")
 
 
-def event_for(
-    method: str,
-    target: str,
-    headers: Mapping[str, str | list[str]],
-    client: str,
-    api_stage: str,
-) -> Event:
-    """Return the event for a request, which still lacks the route, its parameters and the body.
+def event_for(method: str, target: str, headers: Headers, client: str) -> Event:
+    """Return the event for a request, which still lacks what a route and its API add.
 
+    `target` is the path with the query, `client` the client's address.
     docs.aws.amazon.com, "Input format of a Lambda function for proxy integration".
     """
     lists = CaseInsensitiveDict({name: as_list(values) for name, values in headers.items()})
@@ -236,7 +218,6 @@ def event_for(
         "path": full_path,
         "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
         "requestTimeEpoch": int(now * 1000),
-        "stage": api_stage,
     }
     identity = event["requestContext"]["identity"]
     identity |= {"sourceIp": client, "userAgent": sent.get("user-agent")}

@@ -9,7 +9,7 @@ from chalice import Chalice
 from chalice.config import Config
 from chalice.local import LocalChalice
 
-from chalicekit.gateway import Gateway
+from chalicekit.gateway import Gateway, event_for
 
 
 class Server(ThreadingTCPServer):
@@ -44,17 +44,14 @@ class Handler(BaseHTTPRequestHandler):
 
     def respond(self) -> None:
         """Respond to a request."""
-        headers: dict[str, str | list[str]] = {
-            name: self.headers.get_all(name, []) for name in self.headers
-        }
+        headers = {name: self.headers.get_all(name, "") for name in self.headers}
+        event = event_for(self.command, self.path, headers, self.client_address[0])
         try:
             body = self.read_body()
         except ValueError:
             self.send_error(400)  # and close the connection
             return
-        response = self.server.gateway.respond(
-            self.command, self.path, headers, body, self.client_address[0]
-        )
+        response = self.server.gateway.respond(event, body)
         self.send_response(response.status)
         for name, values in response.headers.items():
             for value in values:  # in UTF-8, of which http.server knows nothing

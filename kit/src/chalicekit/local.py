@@ -1,26 +1,17 @@
-"""`local`: serve the app on this machine, and restart the server when the code changes.
-
-Chalice's own reloader reads every file under the project each second and restarts for any of them,
-test caches included, so this module watches only the code.
-"""
+"""`local`: serve the app on this machine."""
 
 import logging
 import os
 import signal
-import socket
-import subprocess
 import sys
-import termios
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from functools import partial
+from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TextIO, cast
 
 from chalice import Chalice
 from chalice.app import ChaliceAuthorizer
 from chalice.deploy.validate import validate_routes
-from watchfiles import Change, DefaultFilter, watch
 
 from chalicekit.errors import Refusal
 from chalicekit.http_server import Server
@@ -28,9 +19,9 @@ from chalicekit.load import load_app, places
 from chalicekit.ports import usable_port
 from chalicekit.pretty import PrettyStream
 from chalicekit.project import Project
+from chalicekit.restart import free_port, restart_after_changes
 from chalicekit.variables import NO_ACCOUNT, client_variables
 
-FOLDERS = ("chalicelib", "vendor")
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE")
 NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")
 
@@ -48,82 +39,9 @@ def run(project: Project, host: str, port: str, autoreload: bool) -> None:
         ensure(project)
     with suppress(KeyboardInterrupt):
         if autoreload:
-            supervise(project.folder, number or free_port(host))
+            restart_after_changes(project.folder, number or free_port(host))
         else:
             serve(project, host, number)
-
-
-def free_port(host: str) -> int:
-    """Return a port that nothing listens on."""
-    with socket.create_server((host, 0)) as server:
-        return int(server.getsockname()[1])
-
-
-def supervise(folder: Path, port: int) -> None:
-    """Run the server in a process of its own, and start it again after each change of the code."""
-    # This command line again; the last one of an option counts.
-    command = [sys.executable, *sys.orig_argv[1:], "--port", str(port), "--no-autoreload"]
-    while True:
-        with started(command) as process:
-            wait_for_change(folder, process)
-
-
-@contextmanager
-def started(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a program in this terminal's foreground, so that a debugger in it can read from there.
-
-    Ctrl-C does not reach it: this process ends it.
-    """
-    in_terminal = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
-    terminal = termios.tcgetattr(0) if in_terminal else None
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the program inherits it
-    process = subprocess.Popen(command)
-    try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
-        yield process
-    finally:
-        process.terminate()
-        try:
-            process.wait(timeout=2)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-        if terminal:  # a debugger changes how it shows what is typed
-            termios.tcsetattr(0, termios.TCSANOW, terminal)
-
-
-def wait_for_change(folder: Path, process: "subprocess.Popen[bytes]") -> None:
-    """Return when the code has changed; say so if the server has ended before."""
-    has_ended = False
-    for changes in watch(
-        *folders(folder),
-        watch_filter=partial(is_code, folder),
-        recursive=False,
-        rust_timeout=200,
-        yield_on_timeout=True,
-    ):
-        if changes:
-            return
-        if not has_ended and process.poll() is not None:
-            has_ended = True
-            print("Waiting for a change.")
-
-
-def is_code(folder: Path, change: Change, path: str) -> bool:
-    """Tell whether a change can affect the app: its code, its settings or its requirements."""
-    inside = Path(path).relative_to(folder)
-    return (
-        inside.parts[0] in FOLDERS
-        or inside == Path(".chalice", "config.json")
-        or inside.suffix == ".py"
-        or inside.name.startswith("requirements")
-    ) and DefaultFilter()(change, str(inside))
-
-
-def folders(folder: Path) -> list[Path]:
-    """Return the folders in a project's that hold code now; call it again to find new ones."""
-    inner = [path for name in FOLDERS for path in (folder / name).glob("**/") if path.is_dir()]
-    return [folder, folder / ".chalice", *inner]
 
 
 def serve(project: Project, host: str, port: int) -> None:
