@@ -68,7 +68,7 @@ class Server:
         """Return the response to a request, or "" while it restarts."""
         try:
             return requests.get(self.url + path, timeout=10).text
-        except requests.ConnectionError:
+        except (requests.ConnectionError, requests.exceptions.ChunkedEncodingError):
             return ""
 
 

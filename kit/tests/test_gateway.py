@@ -57,13 +57,13 @@ def event(app: Any, method: str, path: str, **request: Any) -> Any:
 
 def test_headers_are_the_clients_and_those_that_aws_adds(app: Any) -> None:
     given = {"X-Own": ["1", "2"], "host": "h.test:8000", "Connection": "close", "User-Agent": "me"}
-    sent = event(app, "GET", "/", headers=given)
+    sent = event(app, "GET", "/", headers=given | {"X-Forwarded-For": "192.0.2.1"})
     assert sent["headers"] == {
         "X-Own": "2",
         "User-Agent": "me",
         "Host": "h.test:8000",
         "X-Amzn-Trace-Id": sent["headers"]["X-Amzn-Trace-Id"],
-        "X-Forwarded-For": "127.0.0.1",
+        "X-Forwarded-For": "192.0.2.1, 127.0.0.1",
         "X-Forwarded-Port": "8000",
         "X-Forwarded-Proto": "http",
     }
@@ -193,7 +193,8 @@ def test_an_app_reads_the_claims_of_a_cognito_token(app: Any) -> None:
 
 
 def test_an_unknown_path_is_refused(app: Any) -> None:
-    response = send(app, "GET", "/none", headers={"Authorization": "Bearer a"})
+    app.route("/a.b")(print)
+    response = send(app, "GET", "/a-b", headers={"Authorization": "Bearer a"})
     assert response.status_code == 403
     assert response.json_body == {"message": "Missing Authentication Token"}
     assert {"x-amzn-RequestId", "x-amz-apigw-id"} <= response.headers.keys()

@@ -255,8 +255,7 @@ def context_in(result: Any, arn: str) -> dict[str, str]:
 def claims(token: str) -> dict[str, Any]:
     """Return the claims of a token of Cognito (RFC 7519); raises GatewayError if it has none."""
     try:
-        payload = token.removeprefix("Bearer ").split(".")[1]
-        found = json.loads(urlsafe_b64decode(payload + "=="))
+        found = json.loads(urlsafe_b64decode(token.split(".")[1] + "=="))
     except (IndexError, ValueError):
         found = None
     if not isinstance(found, dict):

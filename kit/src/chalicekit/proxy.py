@@ -62,7 +62,7 @@ def is_binary(media_type: str, binary_types: Iterable[str]) -> bool:
     """
     kind = media_type.partition(",")[0].partition(";")[0].strip().lower()
     patterns = {pattern.lower() for pattern in binary_types}
-    return bool(patterns & {kind, f"{kind.partition('/')[0]}/*", "*/*"}) and bool(kind)
+    return bool(patterns & {kind, f"{kind.partition('/')[0]}/*", "*/*"})
 
 
 def event_body(body: bytes, content_type: str, binary_types: Iterable[str]) -> dict[str, Any]:
