@@ -48,7 +48,7 @@ def serve(project: Project, host: str, port: int) -> None:
     """Serve the app in this process; raises Refusal if it cannot be imported."""
     from chalicekit.build import requirements
 
-    # At once, as Lambda ends: a thread of the app may wait for input in a debugger.
+    # At once, as Lambda ends: a thread of the app may be in a debugger, or write to the log.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
     packages = requirements.install(project.folder)
     advice = advice_by_error(project)
