@@ -146,7 +146,8 @@ def in_terminal(project: TestProject, option: str) -> Iterator[Terminal]:
     command = project.command("local", "--port", "0", option)
     # The first terminal that the leader of a session opens becomes the session's.
     shell = ["sh", "-c", 'exec "$@" <>"$0" >&0 2>&0', os.ttyname(screen), *command]
-    process = subprocess.Popen(shell, env=project.environment, start_new_session=True)
+    variables = project.environment | {"TERM": "dumb"}  # without colours
+    process = subprocess.Popen(shell, env=variables, start_new_session=True)
     terminal = Terminal(process, keyboard)
     try:
         terminal.wait_for("Serving on ")
