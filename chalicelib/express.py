@@ -160,7 +160,7 @@ class ExpressApp(Chalice):
             wrapped.name = full_name  # Chalice forgets the prefix
         if kind.startswith("on_ws_"):  # Chalice does not wrap a blueprint's in the middleware
             wrapped = self._wrap_handler(kind, name, function)
-        wrapped.__name__ = f"_function_{full_name}"  # of which Chalice tells Lambda
+        wrapped.__name__ = f"_function_{full_name}"  # which Chalice tells Lambda
         if "app" in sys.modules:
             setattr(sys.modules["app"], wrapped.__name__, wrapped)
         options = {**options, "module_name": "app"}

@@ -54,7 +54,8 @@ def test_lambda_starts_the_function_that_was_meant(module: ModuleType) -> None:
 def test_each_kind_of_function_of_a_blueprint_starts_from_app_py(
     kind: str, module: ModuleType
 ) -> None:
-    app, blueprint, function = ExpressApp("other"), Blueprint("chalicelib.a"), MagicMock()
+    app = ExpressApp("other", configure_logs=False)
+    blueprint, function = Blueprint("chalicelib.a"), MagicMock()
     getattr(blueprint, kind)(*KINDS[kind], name="run")(function)
     app.register_blueprint(blueprint, name_prefix="a_")
     functions: list[Any] = [*app.event_sources, *app.pure_lambda_functions]
