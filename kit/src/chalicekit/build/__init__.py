@@ -43,20 +43,11 @@ class Build:
 
 
 def build(project: "Project") -> Build:
-    """Build a project's stage in its build folder; raises Refusal if the package cannot work.
-
-    The package is for the architecture in the settings, or for this machine if the project is to be
-    deployed to an emulated AWS.
-    """
+    """Build a project's stage in its build folder; raises Refusal if the package cannot work."""
     folder, settings = project.build_folder, kit_settings(project.config)
     shutil.rmtree(folder, ignore_errors=True)
-
     app = files.copy_app(project.folder, folder / "app", settings.include)
-    architecture = None if project.emulator else project.config.lambda_architecture
-    for_lambda = requirements.install(project.folder, architecture)
-    is_foreign = architecture and not requirements.can_run(architecture)
-    for_here = requirements.install(project.folder) if is_foreign else for_lambda
-    requirements.tell_left_out(for_lambda)
+    for_lambda, for_here = install_requirements(project)
 
     required, vendored = files.files_in(for_lambda), files.files_in(app / "vendor")
     own = own_files(app, vendored)
@@ -68,22 +59,32 @@ def build(project: "Project") -> Build:
     own = bytecode.with_bytecode(own, folder / "bytecode")
     libraries = bytecode.with_bytecode(required, for_lambda.with_name("bytecode"))
     libraries |= bytecode.with_bytecode(vendored, folder / "bytecode-vendor")
-    runs_here = libraries | own
-    if is_foreign:
-        runs_here = with_compiled(runs_here, files.files_in(for_here))
-    task = files.lay_out(runs_here, folder / "task")
-    boot.check(project, task, advisor, {*settings.layer_modules, *in_layers})
+    task = libraries | own
+    if for_here != for_lambda:
+        task = with_compiled(task, files.files_in(for_here))
+    files.lay_out(task, folder / "task")
+    boot.check(project, folder / "task", advisor, {*settings.layer_modules, *in_layers})
 
-    package, layer = folder / "deployment.zip", None
+    package, layer = folder / "deployment.zip", folder / "layer.zip"
     if project.config.automatic_layer:
         archive.write_zip(own, package)
-        layer = write_layer(libraries, folder / "layer.zip")
-    elif not archive.fits(libraries | own, archive.write_zip(libraries | own, package)):
-        click.echo(
-            "The package has no bytecode of its requirements: it would be too large.", err=True
-        )
-        archive.write_zip(sources | own, package)
-    return Build(app, for_here, package, layer, in_layers)
+        write_layer(libraries, layer)
+    else:
+        write_package(libraries | own, sources | own, package)
+    return Build(app, for_here, package, layer if layer.exists() else None, in_layers)
+
+
+def install_requirements(project: "Project") -> tuple[Path, Path]:
+    """Return the folders of what the app requires: as Lambda and as this machine can import it.
+
+    Lambda is of the architecture in the settings, or this machine if AWS is emulated.
+    """
+    architecture = None if project.emulator else project.config.lambda_architecture
+    for_lambda = requirements.install(project.folder, architecture)
+    requirements.tell_left_out(for_lambda)
+    if architecture and not requirements.can_run(architecture):
+        return for_lambda, requirements.install(project.folder)
+    return for_lambda, for_lambda
 
 
 def own_files(app: Path, vendored: Files) -> Files:
@@ -110,8 +111,17 @@ def top_of(name: str) -> str:
     return name.partition("/")[0].partition(".")[0]
 
 
-def write_layer(libraries: Files, target: Path) -> Path | None:
-    """Write the zip of a layer with these modules, unless it is empty; return it."""
+def write_package(compiled: Files, sources: Files, package: Path) -> None:
+    """Write the deployment package: `compiled`, or `sources` if Lambda takes only these."""
+    archive.write_zip(compiled, package)
+    if not archive.fits(compiled, package):
+        line = "The package has no bytecode of its requirements: it would be too large."
+        click.echo(line, err=True)
+        archive.write_zip(sources, package)
+
+
+def write_layer(libraries: Files, layer: Path) -> None:
+    """Write the zip of a layer with these modules, unless it would be empty."""
     python = f"python/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
-    in_layer = {f"{python}/{name}": file for name, file in libraries.items()}
-    return archive.write_zip(in_layer, target) if in_layer else None
+    if libraries:
+        archive.write_zip({f"{python}/{name}": file for name, file in libraries.items()}, layer)

@@ -1,4 +1,4 @@
-"""Compile modules for Lambda: its code folder is read-only, so each cold start would do it again.
+"""Bytecode for Lambda: its code folder is read-only, so without it every cold start compiles.
 
 The bytecode is of the checked-hash kind (PEP 552): it holds the hash of its source, and Python
 ignores it when the source or the version of Python is different.

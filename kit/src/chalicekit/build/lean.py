@@ -18,14 +18,13 @@ core, and a request the function's share. At 128 MB, the 0.6 ms of `base64` are 
 response of text use none of them. The first body in Base64 does, and the first event of S3, Kinesis
 or DynamoDB: an app that is made for those can import the module in app.py.
 
-Why only Chalice's module: no rule knows what requests need of another package. Tried on all modules
-of some, with annotations: Requests took 31 ms of INIT, not 54, but then 19 ms of the first request,
-not 5, on a whole core. boto3 ended in an infinite recursion. Powertools took 20 ms, not 53, and its
-first request no longer; but another package may rely on what an import does beside giving a name.
+Why only Chalice's module: no rule knows what requests need of another package. Tried on others,
+Requests took 31 ms of INIT, not 54, but then 19 ms of the first request, not 5. boto3 ended in an
+infinite recursion. Powertools took 20 ms, not 53; but a package may rely on what an import does
+beside giving a name.
 
 Later: annotations are lazy since Python 3.14 (PEP 649). In 3.15, `__lazy_modules__` (PEP 810) makes
-a module's imports lazy; tried on 3.15.0rc1, it leaves only `typing`, which the aliases use. Once
-Chalice has both, this module is not needed.
+a module's imports lazy. Once Chalice has both, this module is not needed.
 """
 
 import ast
@@ -42,6 +41,7 @@ READERS |= {"dataclass", "NamedTuple", "TypedDict", "__getattr__", "globals", "l
 READERS |= {"eval", "exec", "*"}
 
 Node = TypeVar("Node", bound=ast.AST)
+Later = dict[ast.stmt, list[str]]  # statements that run later, with the names that they bind
 
 GETATTR = """\
 def __getattr__(_wanted):
@@ -56,6 +56,20 @@ def __getattr__(_wanted):
 BRANCH = """
     if _wanted in {names}:
         {statement}"""
+
+
+def lean(module: ast.Module) -> ast.Module:
+    """Return `module`, changed: it behaves as before, and does less when it is imported."""
+    if names_in(module) & READERS:
+        return module
+    WithoutTypeChecking().visit(module)
+    WithoutAnnotations().visit(module)
+    if later := movable(module):
+        first, *_ = later
+        module.body.insert(module.body.index(first), getattr_function(later))
+        module.body = [statement for statement in module.body if statement not in later]
+        Asking(chain(*later.values())).visit(module)
+    return ast.fix_missing_locations(module)
 
 
 class WithoutAnnotations(ast.NodeTransformer):
@@ -82,61 +96,25 @@ class WithoutAnnotations(ast.NodeTransformer):
         return self.generic_visit(ast.copy_location(plain, node))
 
 
-class Asking(ast.NodeTransformer):
-    """Replaces names, where they are read, by calls of the module's `__getattr__`."""
+def movable(module: ast.Module) -> Later:
+    """Return the imports and aliases that can run later, in order.
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = frozenset(names)
-
-    def visit_Name(self, node: ast.Name) -> ast.AST:
-        """Replace one of the names."""
-        if node.id not in self.names or not isinstance(node.ctx, ast.Load):
-            return node
-        return placed(ast.parse(f"__getattr__({node.id!r})", mode="eval").body, node)
-
-
-def placed(tree: Node, original: ast.AST) -> Node:
-    """Return `tree` as if it stood where `original` stands, for tracebacks."""
-    for node in ast.walk(tree):
-        ast.copy_location(node, original)
-    return tree
-
-
-def imported(alias: ast.alias) -> str:
-    """Return the name that a part of an import binds."""
-    return alias.asname or alias.name.partition(".")[0]
-
-
-def bound(tree: ast.AST) -> Iterator[str]:
-    """Yield a name each time that the code binds it, in any scope.
-
-    Also yield the names in the patterns of `match`, where no call can stand.
+    Nothing may read the names when the module is imported, nor bind them in another place.
     """
-    for node in ast.walk(tree):
-        match node:
-            case ast.Name(ctx=ast.Load()) | ast.keyword():
-                pass
-            case ast.alias():
-                yield imported(node)
-            case ast.MatchValue() | ast.MatchClass():
-                yield from names_in(node)
-            case _:
-                yield from (getattr(node, field, "") for field in ("id", "arg", "name", "rest"))
+    typings = (node for node in module.body if getattr(node, "module", "") == "typing")
+    of_typing = {name for node in typings for name in names_bound(node, set())}
+    times = Counter(bindings(module))
+    found, read = list[tuple[ast.stmt, list[str]]](), set[str]()
+    for statement in reversed(module.body):  # what reads a name on import comes after it
+        names = names_bound(statement, of_typing)
+        if names and read.isdisjoint(names) and all(times[name] == 1 for name in names):
+            found.append((statement, names))
+        else:
+            read.update(read_on_import(statement))
+    return dict(reversed(found))
 
 
-def read_on_import(node: ast.AST) -> Iterator[str]:
-    """Yield the names that Python reads when it runs the code: not those in functions' bodies."""
-    if isinstance(node, ast.Name):
-        yield node.id
-    for field, value in ast.iter_fields(node):
-        is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
-        if not (is_function and field == "body"):
-            for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST):
-                    yield from read_on_import(child)
-
-
-def named(statement: ast.stmt, of_typing: set[str]) -> list[str]:
+def names_bound(statement: ast.stmt, of_typing: set[str]) -> list[str]:
     """Return the names that an import binds, or an alias of a type; none for other statements."""
     match statement:
         case ast.ImportFrom(module="__future__"):
@@ -148,25 +126,41 @@ def named(statement: ast.stmt, of_typing: set[str]) -> list[str]:
     return []
 
 
-def movable(module: ast.Module) -> dict[ast.stmt, list[str]]:
-    """Return the imports and aliases that can run later, in order, with the names that they bind.
+def imported(alias: ast.alias) -> str:
+    """Return the name that a part of an import binds."""
+    return alias.asname or alias.name.partition(".")[0]
 
-    Nothing may read the names when the module is imported, nor bind them in another place.
+
+def bindings(tree: ast.AST) -> Iterator[str]:
+    """Yield a name each time that the code binds it, in any scope.
+
+    Also yield the names in the patterns of `match`, where no call can stand.
     """
-    typings = (node for node in module.body if getattr(node, "module", "") == "typing")
-    of_typing = {name for node in typings for name in named(node, set())}
-    times = Counter(bound(module))
-    found, read = list[tuple[ast.stmt, list[str]]](), set[str]()
-    for statement in reversed(module.body):  # what reads a name on import comes after it
-        names = named(statement, of_typing)
-        if names and read.isdisjoint(names) and all(times[name] == 1 for name in names):
-            found.append((statement, names))
-        else:
-            read.update(read_on_import(statement))
-    return dict(reversed(found))
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name(ctx=ast.Load()) | ast.keyword():  # `keyword` is the a in f(a=1)
+                pass
+            case ast.alias():
+                yield imported(node)
+            case ast.MatchValue() | ast.MatchClass():
+                yield from names_in(node)
+            case _:  # for example a variable, an argument, a function, the rest in a pattern
+                yield from (getattr(node, field, "") for field in ("id", "arg", "name", "rest"))
 
 
-def getattr_function(later: dict[ast.stmt, list[str]]) -> ast.FunctionDef:
+def read_on_import(node: ast.AST) -> Iterator[str]:
+    """Yield the names that Python reads when it runs the code: not those in functions' bodies."""
+    if isinstance(node, ast.Name):
+        yield node.id
+    is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+    for field, value in ast.iter_fields(node):
+        if not (is_function and field == "body"):
+            for child in value if isinstance(value, list) else [value]:
+                if isinstance(child, ast.AST):
+                    yield from read_on_import(child)
+
+
+def getattr_function(later: Later) -> ast.FunctionDef:
     """Return the function that runs a statement when a name that it binds is wanted."""
     branches = (
         BRANCH.format(names=tuple(names), statement=ast.unparse(statement))
@@ -176,23 +170,27 @@ def getattr_function(later: dict[ast.stmt, list[str]]) -> ast.FunctionDef:
     first, *_ = later
     [function] = placed(ast.parse(text), first).body
     assert isinstance(function, ast.FunctionDef)
-    for branch, statement in zip(function.body[2:-2], later, strict=True):
+    _, _, *ifs, _, _ = function.body  # the branches
+    for branch, statement in zip(ifs, later, strict=True):
         placed(branch, statement)
     return function
 
 
-def lean(module: ast.Module) -> ast.Module:
-    """Return a module that behaves as `module` and does less when it is imported.
+def placed(tree: Node, original: ast.AST) -> Node:
+    """Return `tree` as if it stood where `original` stands, for tracebacks."""
+    for node in ast.walk(tree):
+        ast.copy_location(node, original)
+    return tree
 
-    `module` is changed.
-    """
-    if names_in(module) & READERS:
-        return module
-    WithoutTypeChecking().visit(module)
-    WithoutAnnotations().visit(module)
-    if later := movable(module):
-        first, *_ = later
-        module.body.insert(module.body.index(first), getattr_function(later))
-        module.body = [statement for statement in module.body if statement not in later]
-        Asking(chain(*later.values())).visit(module)
-    return ast.fix_missing_locations(module)
+
+class Asking(ast.NodeTransformer):
+    """Replaces names, where they are read, by calls of the module's `__getattr__`."""
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self.names = frozenset(names)
+
+    def visit_Name(self, node: ast.Name) -> ast.AST:
+        """Replace one of the names."""
+        if node.id not in self.names or not isinstance(node.ctx, ast.Load):
+            return node
+        return placed(ast.parse(f"__getattr__({node.id!r})", mode="eval").body, node)
