@@ -121,9 +121,9 @@ def test_an_import_that_does_not_end_is_refused(
 
 
 def test_layers_bring_their_modules_and_what_these_import(project: Project) -> None:
-    boots(project, "import yaml, pytest", "yaml", "pytest")
+    boots(project, "import pytest\nassert pytest.__version__", "pytest")
     with pytest.raises(Refusal, match="No module named 'nowhere'"):
-        boots(project, "import yaml, nowhere", "yaml")
+        boots(project, "import pytest, nowhere", "pytest")
 
 
 def test_something_stands_in_for_a_layer_s_module_that_is_not_here(project: Project) -> None:

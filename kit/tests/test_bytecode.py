@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from chalicekit.build import build
-from chalicekit.build.compiler import compile_module
+from chalicekit.build.compiler import compile_module, reproducible
 from chalicekit.runtime.api import booted_python
 from chalicekit.runtime.environment import lambda_python
 from chalicekit.runtime.events import proxy_event
@@ -72,6 +72,14 @@ def test_lambda_runs_the_bytecode(tmp_path: Path) -> None:
         cached = importlib.util.cache_from_source(task / source)
         assert f"# {cached} matches {task / source}\n" in imports
         assert f"# code object from '{cached}'\n" in imports
+
+
+def test_references_elsewhere_do_not_change_the_bytecode() -> None:
+    alone = reproducible(compile("a = (1, 'two words')", "app.py", "exec"))
+    code = compile("a = (1, 'two words')", "app.py", "exec")
+    elsewhere = [*code.co_consts, code.co_consts]
+    assert reproducible(code) == alone
+    assert len(elsewhere) > 1
 
 
 def test_the_environment_does_not_change_the_bytecode(

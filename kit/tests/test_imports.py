@@ -11,14 +11,14 @@ from chalicekit.errors import Refusal
 PACKAGE = {
     "chalice/__init__.py": "from chalice.app import Chalice",
     "chalice/app.py": "class Chalice: ...",
-    "chalicelib/__init__.py": "VERSION = 1",
+    "chalicelib/__init__.py": "VERSION = 1\nimport json as codec",
     "chalicelib/dynamic.py": "globals().update(anything=1)",
     "chalicelib/star.py": "from requests import *",
     "chalicelib/orders/__init__.py": "from .tax import rate",
     "chalicelib/orders/tax.py": "def rate(): ...",
     "chalicelib/unused.py": "import nowhere",
     "google/protobuf/__init__.py": "",
-    "requests/__init__.py": "not Python",
+    "requests/__init__.py": "a {{ template }}",
     "fast.cpython-311-aarch64-linux-gnu.so": "",
 }
 
@@ -36,6 +36,7 @@ def package(folder: Path, **sources: str) -> dict[str, Path]:
     ("code", "module"),
     [
         ("import helpers", "helpers"),
+        ("import orders", "orders"),  # which chalicelib has, but sys.path does not
         ("import json, helpers.more as os", "helpers.more"),
         ("from helpers import greet, part", "helpers"),
         ("async def view():\n    with open('') as file:\n        import helpers", "helpers"),
@@ -70,6 +71,7 @@ def test_an_import_that_is_not_packaged_is_found(tmp_path: Path, code: str, modu
         "import google.protobuf.message",
         "from google import protobuf",
         "from chalice import Chalice, app",
+        "from chalicelib import VERSION, codec, orders",
         "from chalicelib.orders import rate, tax",
         "import chalicelib.orders.tax",
         "from chalicelib.orders import *",

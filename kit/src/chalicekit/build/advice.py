@@ -49,10 +49,6 @@ class Advisor:
         """Tell whether a module at the top can only be the app's, or Chalice's."""
         return top in ("", "chalice", *OWN) or self.is_beside_app(top)
 
-    def is_to_be_listed(self, top: str) -> bool:
-        """Tell whether a module is missing because requirements.txt does not list it."""
-        return not (self.is_own(top) or top in REMOVED or self.unbuilt_for(top))
-
     def is_beside_app(self, top: str) -> bool:
         """Tell whether a module, or a folder, is next to app.py, from where nothing is packaged."""
         return (self.folder / f"{top}.py").exists() or (self.folder / top).is_dir()

@@ -93,13 +93,14 @@ def untracked_imports(folder: Path, packaged: list[str], untracked: list[str]) -
     """
     names = {name.removeprefix("vendor/"): name for name in (*untracked, *packaged)}
     modules = reached({path: folder / name for path, name in names.items()})
-    taken = list[str]()
-    for name in [names[path] for path in modules if names[path] in untracked]:
-        for place in with_parents(name, "/"):  # from the outermost folder to the file itself
-            if not any(Path(other).is_relative_to(place) for other in packaged):
-                taken.append(place)
-                break
-    return [name for name in untracked if any(Path(name).is_relative_to(place) for place in taken)]
+    imported = [names[path] for path in modules if names[path] in untracked]
+    places = {place for name in imported for place in with_parents(name, "/")}
+    taken = {
+        place
+        for place in places
+        if not any(Path(other).is_relative_to(place) for other in packaged)
+    }
+    return [name for name in untracked if not taken.isdisjoint(with_parents(name, "/"))]
 
 
 def tell(what: str, names: list[str]) -> None:

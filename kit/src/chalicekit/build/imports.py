@@ -46,10 +46,12 @@ def check(
         top = missing.module.partition(".")[0]
         if top in layers or ("*" in layers and not advisor.is_own(top)):
             in_layers[top] = None
-        elif advisor.is_to_be_listed(top):
+            continue
+        advice = advisor.about_module(missing.module)
+        if advice == to_list([top]):
             to_be_listed.setdefault(top, missing)
         else:
-            lines.append(f"{missing}: {advisor.about_module(missing.module)}.")
+            lines.append(f"{missing}: {advice}.")
     if to_be_listed:
         first, *others = to_be_listed.values()
         nor = "".join(f", nor {one.module} ({one.path}, line {one.line})" for one in others)
@@ -85,7 +87,7 @@ class Package:
     def has_module(self, module: str) -> bool:
         """Tell whether Lambda has a module, as far as the files tell."""
         top, parent = module.partition(".")[0], ""
-        if top in LAMBDA_HAS | sys.stdlib_module_names and not self.names.get(top):
+        if top in LAMBDA_HAS | sys.stdlib_module_names:
             return True
         for name in with_parents(module):
             if name not in self.names:

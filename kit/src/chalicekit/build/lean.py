@@ -85,11 +85,6 @@ class WithoutAnnotations(ast.NodeTransformer):
         node.returns = None
         return self.generic_visit(node)
 
-    def visit_AsyncFunctionDef(self, node: ast.AsyncFunctionDef) -> ast.AST:
-        """Do the same with a coroutine."""
-        node.returns = None
-        return self.generic_visit(node)
-
     def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
         """Remove the annotation of a variable; keep the assignment, if there is one."""
         plain = ast.Assign([node.target], node.value) if node.value else ast.Pass()
@@ -132,27 +127,20 @@ def imported(alias: ast.alias) -> str:
 
 
 def bindings(tree: ast.AST) -> Iterator[str]:
-    """Yield a name each time that the code binds it, in any scope.
-
-    Also yield the names in the patterns of `match`, where no call can stand.
-    """
+    """Yield a name each time that the code binds it, in any scope."""
     for node in ast.walk(tree):
-        match node:
-            case ast.Name(ctx=ast.Load()) | ast.keyword():  # `keyword` is the a in f(a=1)
-                pass
-            case ast.alias():
-                yield imported(node)
-            case ast.MatchValue() | ast.MatchClass():
-                yield from names_in(node)
-            case _:  # for example a variable, an argument, a function, the rest in a pattern
-                yield from (getattr(node, field, "") for field in ("id", "arg", "name", "rest"))
+        if isinstance(node, ast.alias):
+            yield imported(node)
+        elif not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)):
+            # a variable, an argument, or a function, a class or an exception
+            yield from (getattr(node, field, "") for field in ("id", "arg", "name"))
 
 
 def read_on_import(node: ast.AST) -> Iterator[str]:
     """Yield the names that Python reads when it runs the code: not those in functions' bodies."""
     if isinstance(node, ast.Name):
         yield node.id
-    is_function = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+    is_function = isinstance(node, ast.FunctionDef)
     for field, value in ast.iter_fields(node):
         if not (is_function and field == "body"):
             for child in value if isinstance(value, list) else [value]:

@@ -115,8 +115,7 @@ def is_optional(node: ast.AST, parent: ast.AST) -> bool:
             caught = [handler.type for handler in node.handlers]
             return any(kind is None or names_in(kind) & CATCHES_IMPORT_ERROR for kind in caught)
         case ast.With():
-            contexts = names_in(*node.items)
-            return "suppress" in contexts and bool(contexts & CATCHES_IMPORT_ERROR)
+            return bool(names_in(*node.items) & CATCHES_IMPORT_ERROR)  # suppress(ImportError)
         case ast.If():
             # What an `if` at the top does shows when the app is imported, which is checked next.
             is_at_top = isinstance(parent, ast.Module)
