@@ -26,6 +26,8 @@ $(error Unknown AWS=$(AWS). Use AWS=emulated, or leave AWS unset)
 endif
 # `make run` uses your account if you name its profile here, not in the shell's environment.
 ifeq ($(origin AWS_PROFILE),command line)
+override AWS_PROFILE := $(value AWS_PROFILE)
+export AWS_PROFILE
 IN_AWS += --profile "$$AWS_PROFILE"
 endif
 

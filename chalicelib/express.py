@@ -33,7 +33,7 @@ except ImportError:  # Python may be built without it
 NAMES = {"content-type": "Content-Type", "etag": "ETag", "connection": "Connection"}
 # What Node sends: a name (RFC 9110, 5.6.2), and a value in Latin-1 without control characters.
 HEADER_LINE = r"[!#-'*+.^_`|~\w-]+: [\t -~\x80-\xff]*"
-CO_COROUTINE = 0x80  # inspect's flag of an `async def`
+ASYNC = 0x80 | 0x200  # inspect's CO_COROUTINE and CO_ASYNC_GENERATOR: an `async def`
 
 
 class ExpressApp(Chalice):
@@ -182,7 +182,7 @@ class ExpressApp(Chalice):
 def refuse_async(function: Any) -> None:
     """Raise TypeError if a function is an `async def`, which Chalice never awaits."""
     code = getattr(function, "__code__", None)
-    if code and code.co_flags & CO_COROUTINE:
+    if code and code.co_flags & ASYNC:
         raise TypeError(
             f"{code.co_name} is an `async def`: write `def`, and `asyncio.run(...)` in it for what "
             "it awaits. (Importing asyncio takes longer than importing all of Chalice.)"

@@ -4,7 +4,7 @@ import json
 import math
 import time
 from base64 import b64decode
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from types import SimpleNamespace
@@ -405,8 +405,12 @@ def test_an_async_def_is_refused_when_it_is_declared(app: ExpressApp, declare: s
     async def view() -> str:
         return "a"
 
-    with pytest.raises(TypeError, match="view is an `async def`: write `def`, and"):
-        getattr(app, declare)("/")(view)
+    async def stream() -> AsyncIterator[str]:
+        yield "a"
+
+    for function in (view, stream):
+        with pytest.raises(TypeError, match=f"{function.__name__} is an `async def`: write `def`"):
+            getattr(app, declare)("/")(function)
     assert not app.routes
 
 

@@ -56,6 +56,8 @@ def test_a_variable_is_never_executed(make: Make, tmp_path: Path, stage: str) ->
     printed = f"-m chalicekit --make url --stage {stage} "
     assert make("VENV=venv", "url", f"STAGE={stage}") == printed
     assert make("VENV=venv", "url", STAGE=stage) == printed
+    printed = f"-m chalicekit --make url --stage dev --profile {stage} "
+    assert make("VENV=venv", "url", f"AWS_PROFILE={stage}") == printed
     assert not (tmp_path / "made").exists()
 
 
