@@ -81,6 +81,8 @@ def test_the_stack_is_created_and_updated(shop: Shop) -> None:
     assert shop.ensure() == [f"Creating stack: {shop.stack}"]
     shop.put()
     assert shop.ensure() == []
+    change_sets = client(shop.aws, "cloudformation").list_change_sets(StackName=shop.stack)
+    assert "FAILED" not in str(change_sets["Summaries"])  # that is one without changes
     shop.declare(Links=TABLE, Jobs=QUEUE)
     assert shop.ensure() == [f"Updating stack: {shop.stack}"]
     assert (shop.items(), bool(shop.queue())) == (1, True)
