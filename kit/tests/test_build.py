@@ -13,8 +13,12 @@ from chalicekit.checks import before_build, before_package
 from chalicekit.errors import Refusal
 from chalicekit.load import app_of
 from chalicekit.project import Project
-from tests.test_requirements import make_source, make_source_distribution
-from tests.wheels import make_compiled_wheels, make_wheel
+from tests.wheels import (
+    make_compiled_wheels,
+    make_source,
+    make_source_distribution,
+    make_wheel,
+)
 
 APP = "from chalice import Chalice\napp = Chalice(app_name='app')\n"
 ROUTE = "@app.route('/')\ndef index(): return {}\n"
@@ -97,8 +101,8 @@ def test_a_wheel_that_does_not_declare_what_it_imports_is_refused(tmp_path: Path
 def unbuilt(tmp_path: Path) -> dict[str, str]:
     """The files of a project with a requirement that cannot be built, and with another."""
     make_wheel(tmp_path / "wheels", "extra", {"extra.py": ""})
-    source = make_source(tmp_path / "source", "raise RuntimeError('no compiler')")
-    make_source_distribution(tmp_path / "wheels", source, "broken")
+    source = make_source(tmp_path / "sources" / "broken", "raise RuntimeError('no compiler')")
+    make_source_distribution(tmp_path / "wheels", source)
     return {"requirements.txt": WHEELS + "broken\nextra\n"}
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chalicekit.build import archive, boot, bytecode, files, imports, requirements
+from chalicekit.build import archive, boot, bytecode, files, imports, pip, requirements
 from chalicekit.build.advice import Advisor
 from chalicekit.build.files import Files
 from chalicekit.settings import kit_settings
@@ -82,7 +82,7 @@ def install_requirements(project: "Project") -> tuple[Path, Path]:
     architecture = None if project.emulator else project.config.lambda_architecture
     for_lambda = requirements.install(project.folder, architecture)
     requirements.tell_left_out(for_lambda)
-    if architecture and not requirements.can_run(architecture):
+    if architecture and not pip.can_run(architecture):
         return for_lambda, requirements.install(project.folder)
     return for_lambda, for_lambda
 

@@ -7,7 +7,8 @@ from importlib.metadata import packages_distributions
 from pathlib import Path
 
 from chalicekit.build.files import APP
-from chalicekit.build.requirements import likely_names, normalized
+from chalicekit.build.pip import normalized
+from chalicekit.build.wheels import likely_names
 from chalicekit.build.syntax import OWN
 
 # What to do about modules that the standard library had before Python 3.12 or 3.13 (PEP 594)
