@@ -3,14 +3,12 @@
 import os
 import platform
 import sys
-import sysconfig
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from chalicekit.build.requirements import install, left_out
+from chalicekit.build.requirements import install, key_of, left_out
 from chalicekit.errors import Refusal
 from tests.wheels import (
     BACKEND,
@@ -134,12 +132,14 @@ def test_scripts_data_records_and_chalice_itself_are_left_out(folder: Path) -> N
     data = "extra-3.0.data"
     files = {f"{data}/purelib/module.py": "", f"{data}/scripts/run": "", f"{data}/data/share/a": ""}
     files["extra-3.0.dist-info/entry_points.txt"] = "[console_scripts]\nprogram = module:main\n"
-    files["__pycache__/module.pyc"] = ""
+    files |= {"__pycache__/module.pyc": "", "own/its-1.0.dist-info/RECORD": ""}
     make_wheel(folder / "wheels", "extra", files, version="3.0")
     make_wheel(folder / "wheels", "chalice", {"chalice/cli.py": ""})
     found = installed(folder, "extra\nchalice")
-    assert names_in(found) == {"module.py", "extra-3.0.dist-info", "chalice-1.0.dist-info"}
+    information = {"extra-3.0.dist-info", "chalice-1.0.dist-info"}
+    assert names_in(found) == {"module.py", "own"} | information
     assert names_in(found / "extra-3.0.dist-info") == {"METADATA", "entry_points.txt"}
+    assert (found / "own" / "its-1.0.dist-info" / "RECORD").exists()
 
 
 def test_nothing_replaces_the_standard_library(folder: Path) -> None:
@@ -159,13 +159,14 @@ def test_a_wheel_that_writes_elsewhere_is_refused(folder: Path, outside: str) ->
 
 
 @pytest.mark.parametrize(
-    ("text", "encoding"),
-    [("extra\r\npkg-resources==0.0.0", "utf-8"), ("\ufeffextra", "utf-8"), ("extra", "utf-16")],
+    ("requirements", "encoding"),
+    [("extra\npkg-resources==0.0.0", "utf-8"), ("extra", "utf-8-sig"), ("extra", "utf-16")],
     ids=["of pip freeze on Debian", "of Notepad", "of PowerShell"],
 )
-def test_a_list_of_another_program_is_read(folder: Path, text: str, encoding: str) -> None:
-    (folder / "requirements.txt").write_text(f"{text}\n--find-links wheels\n", encoding=encoding)
-    assert modules_in(install(folder)) == {"extra"}
+def test_a_list_of_another_program_is_read(folder: Path, requirements: str, encoding: str) -> None:
+    text = f"--no-index\r\n--find-links wheels\r\n{requirements}\r\n"
+    (folder / "requirements.txt").write_text(text, encoding=encoding)
+    assert modules_in(install(folder, "arm64")) == {"extra"}
 
 
 @pytest.mark.parametrize("text", [None, "", "\ufeff# nothing\r\n\r\n"])
@@ -184,21 +185,15 @@ def test_pip_s_own_settings_apply(folder: Path, monkeypatch: pytest.MonkeyPatch)
     assert modules_in(installed(folder, "more", "arm64")) == {"more"}
 
 
-ELSEWHERE = {"target": "elsewhere", "prefix": "elsewhere", "root": "elsewhere"}
-ELSEWHERE |= {"user": "1", "dry-run": "1"}
-
-
-@pytest.mark.parametrize("place", ["environment", "file"])
 def test_settings_that_lead_pip_elsewhere_are_ignored(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lines = [f"{name}={value}\n" for name, value in ELSEWHERE.items()]
-    (folder / "pip.ini").write_text("[install]\n" + "".join(lines))
-    variables = {f"PIP_{name.upper().replace('-', '_')}": ELSEWHERE[name] for name in ELSEWHERE}
-    if place == "file":
-        variables = {"PIP_CONFIG_FILE": str(folder / "pip.ini")}
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
+    lines = ["[install]", "user=1", "dry-run=1"]
+    for name in ("target", "prefix", "root"):
+        lines.append(f"{name}=elsewhere")
+        monkeypatch.setenv(f"PIP_{name.upper()}", "elsewhere")
+    (folder / "pip.ini").write_text("\n".join(lines))
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(folder / "pip.ini"))
     (folder / "lib" / "pyproject.toml").write_text(PYPROJECT.replace("[]", '["needed"]'))
     make_wheel(folder / "wheels", "needed", {"needed.py": ""})
     assert modules_in(installed(folder, "./lib", "arm64")) == {"extra"}
@@ -211,24 +206,34 @@ def test_a_module_beside_app_py_does_not_disturb_pip(folder: Path) -> None:
     assert modules_in(installed(folder, "extra", "arm64")) == {"extra"}
 
 
-CHANGES: dict[str, Callable[[Path], object]] = {
-    "the file": lambda folder: None,
-    "an included file": lambda folder: (folder / "lists" / "pins.txt").write_text("extra==1.0"),
-    "a local source": lambda folder: (folder / "lib" / "more.py").write_text("MORE = 1"),
-    "a wheel that can be found": lambda folder: make_wheel(folder / "wheels", "other", {}),
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_requirements_are_installed_anew_when_something_changes(folder: Path, change: str) -> None:
+@pytest.mark.parametrize(
+    "path", ["requirements.txt", "lists/base.in", "lists/pins.txt", "lib/more.py", "wheels/new.whl"]
+)
+def test_requirements_are_installed_anew_when_a_file_changes(folder: Path, path: str) -> None:
     (folder / "lists").mkdir()
     (folder / "lists" / "base.in").write_text("--constraint=pins.txt")
-    (folder / "lists" / "pins.txt").touch()
-    text = "-r lists/base.in\n-e ./lib[cli]\n"
-    before = installed(folder, text)
-    assert installed(folder, text) == before
-    CHANGES[change](folder)
-    assert installed(folder, f"{text}extra" if change == "the file" else text) != before
+    (folder / "requirements.txt").write_text("-r lists/base.in\n-e ./lib[cli]\n-f wheels")
+    before = key_of(folder, None)
+    with (folder / path).open("a") as file:
+        file.write("\n")
+    assert key_of(folder, None) != before
+
+
+@pytest.mark.parametrize("path", ["app.py", "lib/build/a.py", "lib/extra.egg-info/PKG-INFO"])
+def test_requirements_are_kept_when_another_file_changes(folder: Path, path: str) -> None:
+    (folder / "requirements.txt").write_text("./lib  # used in app.py")
+    before = key_of(folder, None)
+    (folder / path).parent.mkdir(exist_ok=True)
+    (folder / path).touch()
+    assert key_of(folder, None) == before
+
+
+def test_requirements_are_installed_for_each_machine_and_each_setting_of_pip(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here, there = key_of(folder, None), key_of(folder, "arm64")
+    monkeypatch.setenv("PIP_PRE", "1")
+    assert len({here, there, key_of(folder, None)}) == 3
 
 
 def test_an_interrupted_installation_leaves_nothing_behind(folder: Path) -> None:
@@ -300,14 +305,14 @@ def test_what_cannot_be_built_is_left_out_with_the_reason(
 
 
 @pytest.mark.parametrize(
-    ("architecture", "system", "code"),
-    [("arm64", sysconfig.get_platform(), ""), ("x86_64", "linux_x86_64", "GLIBC_2.99")],
+    ("architecture", "code"),
+    [("arm64", ""), ("x86_64", "GLIBC_2.99")],
 )
 def test_what_is_compiled_here_is_left_out_if_lambda_cannot_load_it(
-    folder: Path, architecture: str, system: str, code: str
+    folder: Path, architecture: str, code: str
 ) -> None:
     source = make_source(folder / "compiled")
-    make_wheel(source, "compiled", {"compiled.so": code}, tag=tag_of(system))
+    make_wheel(source, "compiled", {"compiled.so": code}, tag=tag_of("linux_x86_64"))
     make_source_distribution(folder / "wheels", source)
     found = installed(folder, "compiled\nextra", architecture)
     assert left_out(found).keys() == {"compiled"}
@@ -344,8 +349,9 @@ def test_a_requirement_that_cannot_be_packaged_is_refused_with_pip_s_reason(
     folder: Path, requirements: str, architecture: str | None, reason: str
 ) -> None:
     source = make_source(folder / "compiled")
-    make_wheel(source, "compiled", {"compiled.so": ""}, tag=tag_of(sysconfig.get_platform()))
-    make_source_distribution(folder / "wheels", make_source(folder / "broken", BROKEN))
+    make_wheel(source, "compiled", {"compiled.so": ""}, tag=tag_of("linux_x86_64"))
+    broken = make_source(folder / "broken", BROKEN_METADATA)
+    make_source_distribution(folder / "wheels", broken)
     with pytest.raises(Refusal, match=reason) as refusal:
         installed(folder, requirements, architecture)
     assert "\n" not in str(refusal.value)

@@ -78,7 +78,7 @@ def tag_of(system: str) -> str:
 
 def make_source(folder: Path, backend: str = BACKEND) -> Path:
     """Make `folder` a source, from which pip builds the wheel that lies in it; return it."""
-    folder.mkdir(exist_ok=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "backend.py").write_text(backend)
     (folder / "pyproject.toml").write_text(PYPROJECT)
     return folder

@@ -146,16 +146,17 @@ def unpack(folder: Path, wheels: Path, site: Path, architecture: str | None) -> 
         # None of the user's settings for pip apply here.
         options = ["--isolated", "--no-index", "--no-deps", "--no-compile", "--target", str(site)]
         run_pip(folder, architecture, "install", *options, *found, PIP_CONFIG_FILE=os.devnull)
-    modules = set[Path]()  # and not programs or data, which pip records as ../../bin/program
+    modules = set[Path]()
     for record in site.glob("*.dist-info/RECORD"):
         with record.open(encoding="utf-8", newline="") as file:
-            modules |= {site / row[0] for row in csv.reader(file)}
+            modules.update(site / row[0] for row in csv.reader(file))
+        modules.difference_update(record.with_name(name) for name in RECORDS)
     for path in sorted(site.rglob("*"), reverse=True):  # what is in a folder, then the folder
-        is_record = path.parent.suffix == ".dist-info" and path.name in RECORDS
-        is_bytecode = path.parent.name == "__pycache__"
         top = path.relative_to(site).parts[0].partition(".")[0]
+        is_bytecode = path.parent.name == "__pycache__"
         if path.is_dir():
             with suppress(OSError):  # it is not empty
                 path.rmdir()
-        elif path not in modules or is_record or is_bytecode or top in NOT_PACKAGED:
+        # pip records programs and data as ../../bin/program, which is not below `site`.
+        elif path not in modules or top in NOT_PACKAGED or is_bytecode:
             path.unlink()
