@@ -8,8 +8,8 @@ from pathlib import Path
 
 from chalicekit.build.files import APP
 from chalicekit.build.pip import normalized
-from chalicekit.build.wheels import likely_names
 from chalicekit.build.syntax import OWN
+from chalicekit.build.wheels import likely_names
 
 # What to do about modules that the standard library had before Python 3.12 or 3.13 (PEP 594)
 REMOVED = dict.fromkeys(["lib2to3", "msilib", "nis", "ossaudiodev", "spwd"], "nothing replaces it")
