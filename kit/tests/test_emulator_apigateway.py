@@ -4,6 +4,7 @@ What a function and a client get is in test_places.py: it is the same as on this
 """
 
 import json
+import uuid
 from typing import Any
 
 import pytest
@@ -74,3 +75,28 @@ def test_a_client_chooses_the_request_id_and_not_the_extended_one(echo: str) -> 
     context = json.loads(response.body)["event"]["requestContext"]
     assert context["requestId"] == response.headers["x-amzn-RequestId"] == chosen
     assert context["extendedRequestId"] == response.headers["x-amz-apigw-id"]
+
+
+def test_a_new_definition_replaces_the_old_one(aws: str) -> None:
+    api, gateway = import_api(aws, "any", {}).split("/")[-2], client(aws, "apigateway")
+    body = json.dumps({"paths": {"/new": {}}})
+    gateway.put_rest_api(restApiId=api, mode="overwrite", body=body)
+    resources = gateway.get_resources(restApiId=api)["items"]
+    assert {item["path"]: item.get("resourceMethods", {}) for item in resources} == {
+        "/": {},
+        "/new": {},
+    }
+
+
+def test_chalice_can_remove_the_minimum_compression_size(aws: str) -> None:
+    api, gateway = import_api(aws, "any", {}).split("/")[-2], client(aws, "apigateway")
+    remove = {"op": "replace", "path": "/minimumCompressionSize", "value": ""}
+    updated = gateway.update_rest_api(restApiId=api, patchOperations=[remove])
+    assert updated.get("minimumCompressionSize") is None
+
+
+def test_chalice_can_update_a_domain(aws: str) -> None:
+    domain, gateway = f"{uuid.uuid4().hex}.example.com", client(aws, "apigateway")
+    gateway.create_domain_name(domainName=domain, certificateArn="arn:aws:acm:::1")
+    updated = gateway.update_domain_name(domainName=domain, patchOperations=[])
+    assert updated["domainName"] == domain

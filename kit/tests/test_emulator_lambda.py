@@ -111,6 +111,7 @@ def test_a_log_can_be_json(aws: str) -> None:
     ("code", "kind", "message"),
     [
         ("import requests", "Runtime.ImportModuleError", "No module named 'requests'"),
+        ("import sandbox", "Runtime.ImportModuleError", "No module named 'sandbox'"),
         ("1 / 0", "ZeroDivisionError", "division by zero"),
         ("other = 1", "Runtime.HandlerNotFound", "Handler 'handler' missing"),
         ("import os; os._exit(3)", "Runtime.ExitError", "exit status 3"),
@@ -149,13 +150,13 @@ def test_a_payload_has_at_most_6_mb_or_1_mb_without_a_response(aws: str) -> None
     function = make_function(aws, "def handler(event, _): return event * 2")
     error = invoke(aws, function, "x" * (3 * MB + 100))
     assert error["errorType"] == "Function.ResponseSizeTooLarge"
+    assert len(invoke(aws, function, "x" * 1000)) == 2000  # by a new process
     with pytest.raises(ClientError, match="smaller than 6291456 bytes for the InvokeFunction"):
         invoke(aws, function, "x" * 6 * MB)
     with pytest.raises(ClientError, match="smaller than 1048576 bytes for the InvokeFunction"):
         client(aws, "lambda").invoke(
             FunctionName=function, InvocationType="Event", Payload=json.dumps("x" * MB)
         )
-    assert len(invoke(aws, function, "x" * 1000)) == 2000
 
 
 @pytest.mark.parametrize(
@@ -193,6 +194,11 @@ def test_the_disk_is_read_only_for_every_user(aws: str, code: str) -> None:
 )
 def test_temporary_files_can_be_written(aws: str, code: str) -> None:
     assert run(aws, code + "\nreturn 'done'") == "done"
+
+
+def test_a_function_has_a_temporary_folder_of_its_own(aws: str) -> None:
+    code = "import tempfile; return tempfile.gettempdir()"
+    assert run(aws, code) != run(aws, code)
 
 
 @pytest.mark.parametrize(

@@ -128,7 +128,7 @@ class Instance(lambda_runtime.Worker):  # type: ignore[misc]
     def report(self, event: Any, request_id: str, arn: str) -> tuple[str, Any]:
         """Let the process handle an event; return the kind of its report, and the payload.
 
-        The kinds are those of `Function.outcome`, and `timeout`.
+        The kinds are those of `Function.invoke`, and `timeout`.
         """
         assert self.function
         self.function.settled.wait(SECONDS_TO_START)

@@ -47,11 +47,10 @@ def guarded(served: App, port: int) -> Any:
         host, _, given_port = headers.get("host", "").lower().partition(":")
         if api := API_HOST.fullmatch(host):
             prefix = f"/_aws/execute-api/{api[1]}"
-            scope["path"], scope["raw_path"] = (
-                prefix + scope["path"],
-                prefix.encode() + scope["raw_path"],
-            )
-        if not (api or host in ("127.0.0.1", "localhost")) or given_port not in ("", str(port)):
+            scope["path"] = prefix + scope["path"]
+            scope["raw_path"] = prefix.encode() + scope["raw_path"]
+        is_own_name = api or host in ("127.0.0.1", "localhost")
+        if not is_own_name or given_port not in ("", str(port)):
             await refuse(scope, receive, send, f"any host but 127.0.0.1:{port}")
         elif is_for_another_site(headers) and not API_PATH.match(scope["raw_path"]):
             await refuse(scope, receive, send, "what a browser sends for another site")

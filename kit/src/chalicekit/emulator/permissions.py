@@ -35,10 +35,11 @@ def problem_of_role(_: Original, __: str) -> None:
 @replaces(iam_evaluator, "is_root_access_key")
 def is_yours(_: Original, access_key: str) -> bool:
     """Tell whether an access key is none of a user or a role in the emulated AWS."""
-    if session := sts._sessions.get(access_key):
-        is_role = ":assumed-role/" in session["Arn"]
-        return is_role and session["Arn"].split("/")[1] not in iam._roles
-    return access_key not in {key for _, key in iam._access_keys.to_dict()}
+    session = sts._sessions.get(access_key)
+    if session and ":assumed-role/" in session["Arn"]:
+        return session["Arn"].split("/")[1] not in iam._roles
+    made = {key for _, key in iam._access_keys.to_dict()} | sts._sessions.keys()
+    return access_key not in made
 
 
 @replaces(iam_evaluator, "enforce")
@@ -54,11 +55,10 @@ def enforce(
     """Return None, or why a call is refused, which the log of the calling function says, too."""
     for needed, resource in permissions_for(action, resource_arn):
         refused = original(access_key, needed, service, region, resource, service_context)
-        if isinstance(refused, iam_evaluator.EvalResult):
-            if resource == "*" and is_allowed_somewhere(access_key, needed, refused):
-                continue
+        if isinstance(refused, iam_evaluator.AuthError):  # the credentials are wrong
+            return refused
+        if refused and not is_excused(refused, access_key, needed, resource):
             explain(refused, needed, resource)
-        if refused:
             return refused
     return None
 
@@ -77,13 +77,15 @@ def permissions_for(action: str, resource: str) -> list[tuple[str, str]]:
     return needed
 
 
-def is_allowed_somewhere(access_key: str, action: str, refused: Any) -> bool:
-    """Tell whether a caller may do something to some resource, and the call does not name its own.
+def is_excused(refused: Any, access_key: str, action: str, resource: str) -> bool:
+    """Tell whether a call is refused only because the emulated AWS does not know its resource.
 
-    That the emulated AWS cannot tell which one it is, is no reason to refuse the call.
+    Then it is enough that the caller may do the same to some resource.
     """
+    if resource != "*" or refused.decision != "ImplicitDeny":
+        return False
     caller = iam_evaluator.resolve_principal(access_key, get_account_id())
-    return refused.decision == "ImplicitDeny" and any(
+    return any(
         statement.effect == "Allow"
         and iam_evaluator._action_matches(action, statement.actions, statement.not_actions)
         for policy in caller.policies

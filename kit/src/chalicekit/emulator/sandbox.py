@@ -142,7 +142,7 @@ def obey_modes() -> None:
 def main(handler: str, url: str, temporary: str) -> None:
     """Run a function with AWS's runtime client."""
     sys.argv[1:] = [handler]
-    sys.path[0] = str(Path.cwd())  # instead of this script's folder
+    del sys.path[0]  # this script's folder
     sys.meta_path.insert(0, RedirectBotocore(url))
     obey_modes()
     sys.addaudithook(Watch(temporary))
