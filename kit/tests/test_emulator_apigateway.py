@@ -4,6 +4,7 @@ What a function and a client get is in test_places.py: it is the same as on this
 """
 
 import json
+import time
 import uuid
 from typing import Any
 
@@ -35,6 +36,13 @@ def test_a_request_has_at_most_10_mb_and_an_event_6_mb(
     assert (response.status, json.loads(response.body).get("message")) == (status, message)
 
 
+def test_a_function_does_not_get_the_headers_of_a_client_s_connection(echo: str) -> None:
+    response = send("GET", echo, {"Connection": "close", "X-Own": "a"})
+    headers = json.loads(response.body)["event"]["headers"]
+    assert (headers["x-own"], headers["x-forwarded-proto"]) == ("a", "http")
+    assert "connection" not in headers
+
+
 def test_a_response_has_at_most_6_mb(aws: str) -> None:
     url = deploy_echo(aws, f"def handler(*_): return {{'body': 'x' * {6 * MB + 100}}}").url
     assert send("GET", url + "/event/a").status == 502
@@ -55,7 +63,9 @@ def import_api(aws: str, function: str, integration: dict[str, Any], **definitio
 
 def test_a_client_does_not_wait_longer_than_the_integration(aws: str) -> None:
     function = make_function(aws, "import time\ndef handler(*_): time.sleep(9)", Timeout=10)
-    response = send("GET", import_api(aws, function, {"timeoutInMillis": 50}))
+    url, started = import_api(aws, function, {"timeoutInMillis": 50}), time.monotonic()
+    response = send("GET", url)
+    assert time.monotonic() - started < 9
     assert response.status == 504
     assert json.loads(response.body) == {"message": "Endpoint request timed out"}
 

@@ -99,8 +99,3 @@ def test_an_emulated_aws_on_demand_shows_why_it_has_failed(
         aws.process.wait()
     assert "The emulated AWS has failed" in capsys.readouterr().out
     assert not Path(aws.folder.name).exists()
-
-
-def test_no_port_for_devices_is_open(aws: str) -> None:
-    client(aws, "iot").list_things()
-    assert not is_listening(8883)

@@ -147,12 +147,12 @@ async def invoke_function(
     Its limits: docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-
     limits-table.html
     """
-    stage, headers, body = request[2], request[6], request[7]
+    headers, body = request[6:8]
     if len(body) > GATEWAY_LIMIT:
         message = f"HTTP content length exceeded {GATEWAY_LIMIT} bytes."
         return apigateway._GatewayError("REQUEST_TOO_LARGE", message)
     event = apigateway._build_lambda_event_v1(*request, **options)
-    event = complete_event(event, stage, headers)
+    event = complete_event(event, headers)
     if len(json.dumps(event)) > REQUEST_LIMIT:
         return apigateway._GatewayError("REQUEST_TOO_LARGE", "Request Too Long")
     call = apigateway._call_lambda_raw(
@@ -161,8 +161,9 @@ async def invoke_function(
         account_id=owner_account_id,
         region=owner_region,
     )
-    try:  # a function that takes longer goes on
+    try:
         seconds = integration["timeoutInMillis"] / 1000
+        # A function that takes longer goes on, and its client does not wait for it
         result, error = await asyncio.wait_for(asyncio.shield(call), seconds)
     except asyncio.TimeoutError:
         return apigateway._GatewayError("INTEGRATION_TIMEOUT", "Endpoint request timed out")
@@ -174,19 +175,15 @@ async def invoke_function(
         "x-amzn-requestid": event["requestContext"]["requestId"],
         "x-amz-apigw-id": event["requestContext"]["extendedRequestId"],
     }
-    named = {name.lower(): values for name, values in response.headers.items()}
-    return response.status, named | ids, response.body
+    return response.status, {**response.headers, **ids}, response.body
 
 
-def complete_event(
-    event: dict[str, Any], stage: dict[str, Any], headers: dict[str, str]
-) -> dict[str, Any]:
+def complete_event(event: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
     """Return MiniStack's event with the fields of AWS's event, which `proxy_event` has."""
     sample = proxy_event(event["resource"], event["httpMethod"])
     host = headers.get("host", "")
     context = sample["requestContext"] | event["requestContext"]
     context |= request_context(host, headers.get("x-amzn-requestid", ""))
-    context["deploymentId"] = stage["deploymentId"]
     context["identity"] = dict.fromkeys(sample["requestContext"]["identity"]) | context["identity"]
     query = event["multiValueQueryStringParameters"]
     forwarded = {name: value for name, value in headers.items() if name not in NOT_FORWARDED}

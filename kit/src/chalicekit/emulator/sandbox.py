@@ -46,7 +46,7 @@ class Watch:
     def __init__(self, temporary: str) -> None:
         self.temporary = Path(temporary).resolve()
         self.folder_of_emulator = self.temporary.parent.parent
-        self.writable = [Path(name).resolve() for name in ("/tmp", "/dev", "/proc")]
+        self.writable = [Path(name).resolve() for name in ("/tmp", "/dev")]
 
     def __call__(self, event: str, arguments: Any) -> None:
         """Raise the error that the function would see."""

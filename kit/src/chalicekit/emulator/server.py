@@ -59,23 +59,11 @@ def serve(listener: socket.socket, ready: Callable[[], object] = lambda: None) -
         config.loglevel = "ERROR"
         ready()
         try:
-            guarded = guard.guarded(app.app, port)
-            asyncio.run(serve_asgi(guarded, config, shutdown_trigger=told_to_end))
+            asyncio.run(serve_asgi(guard.guarded(app.app, port), config))
         finally:
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 signal.signal(number, signal.SIG_IGN)  # nothing interrupts the cleanup
-            lambda_runtime.reset()  # ends functions that have started since
-
-
-async def told_to_end() -> None:
-    """Return after Ctrl-C or SIGTERM; the functions have ended then, so nothing waits for them."""
-    from ministack.core import lambda_runtime
-
-    told = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, told.set)
-    await told.wait()
-    await asyncio.to_thread(lambda_runtime.reset)
+            lambda_runtime.reset()  # ends functions that still run
 
 
 def set_up_ministack(port: int, folder: str) -> None:
