@@ -57,10 +57,6 @@ KINDS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         {"app.py": "import aws_layer.metrics as m\nm.Metrics(a=1).start()\n" + APP + ROUTE},
         {"layers": ["arn:aws:lambda:us-east-1:123456789012:layer:Metrics:1"]},
     ),
-    "a module of a layer that is attached elsewhere": (
-        {"app.py": "def view():\n    import numbers_layer\n" + APP + ROUTE},
-        {"chalicekit": {"layer_modules": ["numbers_layer"]}},
-    ),
     "a variable of the stage, which the app needs": (
         {"app.py": "import os\nos.environ['TABLE']\n" + APP + ROUTE},
         {"stages": {"dev": {"environment_variables": {"TABLE": "t"}}}},
@@ -76,6 +72,11 @@ KINDS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
 def test_a_project_of_this_kind_is_packaged(tmp_path: Path, kind: str) -> None:
     files, settings = KINDS[kind]
     assert packaged(tmp_path, files, **settings) == RUNTIME | files.keys()
+
+
+def test_a_library_may_import_what_a_layer_brings(tmp_path: Path) -> None:
+    files = {"vendor/lib.py": "import numbers_layer", "app.py": "import lib\n" + APP + ROUTE}
+    assert "lib.py" in packaged(tmp_path, files, chalicekit={"layer_modules": ["numbers_layer"]})
 
 
 def test_a_policy_elsewhere_is_not_packaged(tmp_path: Path) -> None:
@@ -158,7 +159,8 @@ def test_the_app_has_its_own_versions_but_the_sdk_of_this_environment(
 def test_vendor_wins_over_requirements_and_the_app_over_both(tmp_path: Path) -> None:
     content = {"both.py": "requirements", "app.py": "requirements", "chalice/app.py": ""}
     make_wheel(tmp_path / "wheels", "both", content)
-    files = {"vendor/both.py": "# vendor", "requirements.txt": WHEELS + "both\n"}
+    files = {"vendor/both.py": "# vendor", "vendor/chalice/app.py": ""}
+    files["requirements.txt"] = WHEELS + "both\n"
     with zipfile.ZipFile(build(project(tmp_path, files)).zip) as package:
         assert package.read("both.py") == b"# vendor"
         assert package.read("app.py").decode() == APP + ROUTE

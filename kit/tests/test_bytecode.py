@@ -48,7 +48,6 @@ def test_only_chalice_s_module_is_lean(tmp_path: Path, name: str, is_lean: bool)
     module: dict[str, Any] = {"__name__": "module"}
     exec(code, module)
     assert ("base64" not in module) is is_lean
-    assert (module["f"].__annotations__ == {}) is is_lean
 
 
 def test_a_file_that_is_not_python_gets_no_bytecode(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A lean module does less when it is imported, and behaves as its source."""
+"""Chalice's module does less when it is imported, and behaves as its source."""
 
 import ast
 import base64
@@ -6,15 +6,16 @@ import importlib.util
 import shutil
 import sys
 import traceback
+from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import chalice.app
 import pytest
 
 from chalicekit.build.compiler import compile_module
-from chalicekit.build.lean import lean
+from chalicekit.build.lean import LATER, lean
 from chalicekit.runtime.api import booted_python
 from chalicekit.runtime.environment import lambda_python
 from chalicekit.runtime.events import proxy_event
@@ -29,101 +30,6 @@ def run(source: str) -> Any:
     return module
 
 
-def names(module: ModuleType) -> set[str]:
-    """Return the names that a module has from its code."""
-    return vars(module).keys() - vars(ModuleType("")).keys() - {"__builtins__"}
-
-
-@pytest.mark.parametrize(
-    ("start", "use", "result"),
-    [
-        ("import base64", "return base64.b64encode(b'a')", b"YQ=="),
-        ("import os.path", "return os.path.sep", "/"),
-        ("from base64 import b64encode as e, b64decode as d", "return d(e(b'a'))", b"a"),
-        ("import math", "return [math.inf for _ in '1']", [float("inf")]),
-        ("import math", "def g(a=math.inf): return a\n    return g()", float("inf")),
-        ("import functools", "@functools.cache\n    def g(): return 1\n    return g()", 1),
-        ("from typing import Dict\nKind = Dict[str, int]", "return Kind.__args__", (str, int)),
-    ],
-)
-def test_what_only_functions_use_is_imported_at_its_first_use(
-    start: str, use: str, result: object
-) -> None:
-    module = run(f"{start}\ndef f():\n    {use}")
-    assert names(module) == {"__getattr__", "f"}
-    assert module.f() == result
-
-
-@pytest.mark.parametrize(
-    "code",
-    [
-        "from typing import Dict, Any\nKind = Dict[str, Any]\ndef f(a: Kind, *b: Any) -> Kind: ...",
-        "import base64\ndef f(*, a: base64 = 1, **b: base64) -> base64: ...",
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING: import a\nelse:\n    def f(): ...",
-    ],
-)
-def test_what_only_annotations_use_is_not_imported(code: str) -> None:
-    assert names(run(code)) == {"__getattr__", "f"}
-
-
-@pytest.mark.parametrize(
-    "use",
-    [
-        "class A(math.Base): ...",
-        "@math.decorator\ndef f(): ...",
-        "def f(*, a=math.inf): ...",
-        "from typing import Dict\nKind = Dict[str, math.Base]\nclass A(Kind): ...",
-        "kind = math['a']",
-        "def f(math): return math",
-        "def f():\n    global math\n    math = 1",
-        "def f():\n    import math\n    return math",
-        "def f():\n    try: pass\n    except ValueError as math: return math",
-        "def math(): ...",
-        "def f(): return globals()['math']",
-        "def __getattr__(name): return math",
-        "from os.path import *\ndef f(): return math",
-        "from dataclasses import dataclass\ndef f(): return math",
-    ],
-)
-def test_a_name_stays_where_moving_it_could_matter(use: str) -> None:
-    body = lean(ast.parse(f"import math\n{use}")).body
-    assert any(isinstance(part, ast.Import) and part.names[0].name == "math" for part in body)
-
-
-def test_a_module_of_which_nothing_can_move_has_only_no_annotations() -> None:
-    module = ast.parse(
-        "from __future__ import annotations\ndef f(a: int = 1) -> int:\n    b: int\n"
-    )
-    plain = "from __future__ import annotations\n\ndef f(a=1):\n    pass"
-    assert ast.unparse(lean(module)) == plain
-
-
-def test_a_function_that_runs_on_import_can_use_what_moved() -> None:
-    module = run("import math\ndef f(): return math.inf\nnumber = f()\nimport os")
-    assert module.number == float("inf")
-
-
-def test_others_can_read_and_replace_what_moved() -> None:
-    module = run("import math\ndef f(): return math")
-    module.math = "another"
-    assert module.f() == "another"
-    del module.math
-    assert module.f() is module.math is sys.modules["math"]
-
-
-def test_a_name_that_the_module_lacks_is_an_attribute_error() -> None:
-    with pytest.raises(AttributeError, match=r"^module 'module' has no attribute 'other'$"):
-        _ = run("import math").other
-
-
-def test_a_traceback_shows_the_lines_of_the_source() -> None:
-    module = run("import os\n\n\nimport missing\n\n\ndef f():\n    return [\n        missing]\n")
-    with pytest.raises(ModuleNotFoundError) as raised:
-        module.f()
-    _, *frames = traceback.extract_tb(raised.tb)
-    assert [(frame.name, frame.lineno) for frame in frames] == [("f", 9), ("__getattr__", 4)]
-
-
 @pytest.fixture
 def lean_chalice() -> Any:
     """Chalice's module, as it is packaged."""
@@ -131,10 +37,24 @@ def lean_chalice() -> Any:
 
 
 def test_chalice_has_every_name_that_it_had(lean_chalice: Any) -> None:
-    assert not {"base64", "datetime", "unquote_plus", "Any", "HeadersType"} & names(lean_chalice)
+    assert not LATER & vars(lean_chalice).keys()
     own = [name for name in vars(chalice.app) if not name.startswith("__")]
     assert all(hasattr(lean_chalice, name) for name in own)
     assert lean_chalice.HeadersType == chalice.app.HeadersType
+
+
+def codes(code: CodeType) -> Iterator[CodeType]:
+    """Yield the code of a module, of its functions and of its classes."""
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from codes(constant)
+
+
+def test_no_function_of_chalice_has_a_variable_of_that_name() -> None:
+    source = CHALICE.read_text(encoding="utf-8")
+    for code in codes(compile(source, "app.py", "exec")):
+        assert LATER.isdisjoint(code.co_varnames + code.co_cellvars), code.co_name
 
 
 def test_chalice_works_with_what_it_imports_later(lean_chalice: Any) -> None:
@@ -186,3 +106,40 @@ def test_the_first_request_imports_nothing(tmp_path: Path) -> None:
     with booted_python(tmp_path, python) as function:
         assert function.invoke(proxy_event("/"))[1]["body"] == "text"
         assert function.invoke(proxy_event("/later"))[1]["body"] == ""
+
+
+@pytest.mark.parametrize(
+    ("source", "plain"),
+    [
+        ("def f(a: int = 1, *b: int) -> int:\n    c: int = 2\n    d: int", "c = 2\n    pass"),
+        ("if TYPE_CHECKING:\n    import a\nelse:\n    import b", "import b"),
+        ("import re, os", "import re, os"),  # another name than those that Chalice needs later
+    ],
+)
+def test_what_python_need_not_run_is_removed(source: str, plain: str) -> None:
+    assert ast.unparse(lean(ast.parse(source))).removeprefix("def f(a=1, *b):\n    ") == plain
+
+
+def test_a_function_that_runs_on_import_can_use_what_moved() -> None:
+    assert run("import os\ndef f(): return os.sep\nsep = f()\nimport sys").sep == "/"
+
+
+def test_others_can_read_and_replace_what_moved() -> None:
+    module = run("import copy\ndef f(): return copy")
+    module.copy = "another"
+    assert module.f() == "another"
+    del module.copy
+    assert module.f() is module.copy is sys.modules["copy"]
+
+
+def test_a_name_that_the_module_lacks_is_an_attribute_error(lean_chalice: Any) -> None:
+    with pytest.raises(AttributeError, match=r"^module 'module' has no attribute 'other'$"):
+        _ = lean_chalice.other
+
+
+def test_a_traceback_shows_the_lines_of_the_source() -> None:
+    lines = "import os\n\n\nimport missing as copy\n\n\ndef f():\n    return [\n        copy]\n"
+    with pytest.raises(ModuleNotFoundError) as raised:
+        run(lines).f()
+    _, *frames = traceback.extract_tb(raised.tb)
+    assert [(frame.name, frame.lineno) for frame in frames] == [("f", 9), ("__getattr__", 4)]

@@ -54,6 +54,13 @@ def test_a_template_of_yours_is_merged(project: TestProject) -> None:
     assert api["Properties"]["Name"] == f"{project.name}-dev"
 
 
+def test_a_managed_layer_that_would_be_empty_is_not_made(project: TestProject) -> None:
+    project.configure(automatic_layer=True)
+    out = project.package()
+    assert {path.name for path in out.iterdir()} == {"deployment.zip", "sam.json"}
+    assert "Layer" not in (out / "sam.json").read_text()
+
+
 def test_a_template_that_does_not_exist_is_refused(project: TestProject) -> None:
     line = project.refusal("package", "out", "--merge-template", "nothing.json")
     assert line == "nothing.json does not exist: choose a template to merge."

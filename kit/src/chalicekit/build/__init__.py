@@ -31,7 +31,7 @@ class Build:
         requirements: A folder with what the app requires, as this machine can import it.
         zip: The deployment package.
         layer_zip: The managed layer, if the settings ask for one and it is not empty.
-        in_layers: The names of the modules that the app expects in the layers of its settings.
+        in_layers: The names of the modules that layers bring, as far as they are known.
 
     """
 
@@ -50,10 +50,11 @@ def build(project: "Project") -> Build:
     for_lambda, for_here = install_requirements(project)
 
     required, vendored = files.files_in(for_lambda), files.files_in(app / "vendor")
-    own = own_files(app, vendored)
-    sources = required | vendored | own
+    own = own_files(app)
+    sources = required | vendored | own  # the last one wins
     advisor = Advisor(project.folder, requirements.left_out(for_lambda))
-    in_layers = imports.check(sources, advisor, settings.layer_modules)
+    found = imports.check(sources, advisor, settings.layer_modules)
+    in_layers = (*settings.layer_modules, *found)
     archive.check_size(sources)
 
     own = bytecode.with_bytecode(own, folder / "bytecode")
@@ -63,7 +64,7 @@ def build(project: "Project") -> Build:
     if for_here != for_lambda:
         task = with_compiled(task, files.files_in(for_here))
     files.lay_out(task, folder / "task")
-    boot.check(project, folder / "task", advisor, {*settings.layer_modules, *in_layers})
+    boot.check(project, folder / "task", advisor, in_layers)
 
     package, layer = folder / "deployment.zip", folder / "layer.zip"
     if project.config.automatic_layer:
@@ -87,15 +88,11 @@ def install_requirements(project: "Project") -> tuple[Path, Path]:
     return for_lambda, for_lambda
 
 
-def own_files(app: Path, vendored: Files) -> Files:
-    """Return the app's own files and Chalice's two modules, which Chalice adds to each package.
-
-    A vendored file at the same path wins.
-    """
+def own_files(app: Path) -> Files:
+    """Return the app's own files and Chalice's two modules, which Chalice adds to each package."""
     chalice = Path(str(distribution("chalice").locate_file("chalice")))
     runtime = {f"chalice/{name}": chalice / name for name in ("__init__.py", "app.py")}
-    own = runtime | files.files_in(app, "app.py", "chalicelib")
-    return {name: vendored.get(name, file) for name, file in own.items()}
+    return runtime | files.files_in(app, "app.py", "chalicelib")
 
 
 def with_compiled(package: Files, for_here: Files) -> Files:

@@ -95,12 +95,8 @@ def untracked_imports(folder: Path, packaged: list[str], untracked: list[str]) -
     modules = reached({path: folder / name for path, name in names.items()})
     imported = [names[path] for path in modules if names[path] in untracked]
     places = {place for name in imported for place in with_parents(name, "/")}
-    taken = {
-        place
-        for place in places
-        if not any(Path(other).is_relative_to(place) for other in packaged)
-    }
-    return [name for name in untracked if not taken.isdisjoint(with_parents(name, "/"))]
+    places -= {place for name in packaged for place in with_parents(name, "/")}
+    return [name for name in untracked if not places.isdisjoint(with_parents(name, "/"))]
 
 
 def tell(what: str, names: list[str]) -> None:

@@ -19,29 +19,25 @@ response of text use none of them. The first body in Base64 does, and the first 
 or DynamoDB: an app that is made for those can import the module in app.py.
 
 Why only Chalice's module: no rule knows what requests need of another package. Tried on others,
-Requests took 31 ms of INIT, not 54, but then 19 ms of the first request, not 5. boto3 ended in an
-infinite recursion. Powertools took 20 ms, not 53; but a package may rely on what an import does
-beside giving a name.
+Requests took 31 ms of INIT, not 54, but then 19 ms of the first request, not 5; boto3 ended in an
+infinite recursion. A package may also rely on what an import does beside giving a name.
 
 Later: annotations are lazy since Python 3.14 (PEP 649). In 3.15, `__lazy_modules__` (PEP 810) makes
 a module's imports lazy. Once Chalice has both, this module is not needed.
 """
 
 import ast
-from collections import Counter
-from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import TypeVar
 
-from chalicekit.build.syntax import WithoutTypeChecking, names_in
+from chalicekit.build.syntax import WithoutTypeChecking
 
-# A module that mentions one of these stays as it is: it may read annotations, or its own names.
-READERS = {"__annotations__", "get_annotations", "get_type_hints", "signature", "singledispatch"}
-READERS |= {"dataclass", "NamedTuple", "TypedDict", "__getattr__", "globals", "locals", "vars"}
-READERS |= {"eval", "exec", "*"}
-
-Node = TypeVar("Node", bound=ast.AST)
-Later = dict[ast.stmt, list[str]]  # statements that run later, with the names that they bind
+# The names that Chalice's module binds once, at its top, and that only functions and aliases read.
+# A function must not have a variable of such a name: test_lean.py notices it in another Chalice.
+LATER = {"base64", "copy", "datetime", "decimal", "defaultdict", "functools", "json", "logging"}
+LATER |= {"os", "sys", "traceback", "unquote_plus", "TYPE_CHECKING"}
+LATER |= {"Any", "Callable", "Dict", "Iterator", "List", "Optional", "Sequence", "Set", "Tuple"}
+LATER |= {"Union", "HeadersType", "MiddlewareFuncType", "UserHandlerFuncType"}
 
 GETATTR = """\
 def __getattr__(_wanted):
@@ -57,18 +53,20 @@ BRANCH = """
     if _wanted in {names}:
         {statement}"""
 
+Node = TypeVar("Node", bound=ast.AST)
+
 
 def lean(module: ast.Module) -> ast.Module:
-    """Return `module`, changed: it behaves as before, and does less when it is imported."""
-    if names_in(module) & READERS:
-        return module
+    """Return Chalice's module, changed: it behaves as before, and does less when it is imported."""
     WithoutTypeChecking().visit(module)
     WithoutAnnotations().visit(module)
-    if later := movable(module):
+    bound = {statement: names_bound(statement) for statement in module.body}
+    later = {node: names for node, names in bound.items() if names and LATER.issuperset(names)}
+    if later:
         first, *_ = later
         module.body.insert(module.body.index(first), getattr_function(later))
         module.body = [statement for statement in module.body if statement not in later]
-        Asking(chain(*later.values())).visit(module)
+        Asking().visit(module)
     return ast.fix_missing_locations(module)
 
 
@@ -91,69 +89,22 @@ class WithoutAnnotations(ast.NodeTransformer):
         return self.generic_visit(ast.copy_location(plain, node))
 
 
-def movable(module: ast.Module) -> Later:
-    """Return the imports and aliases that can run later, in order.
-
-    Nothing may read the names when the module is imported, nor bind them in another place.
-    """
-    typings = (node for node in module.body if getattr(node, "module", "") == "typing")
-    of_typing = {name for node in typings for name in names_bound(node, set())}
-    times = Counter(bindings(module))
-    found, read = list[tuple[ast.stmt, list[str]]](), set[str]()
-    for statement in reversed(module.body):  # what reads a name on import comes after it
-        names = names_bound(statement, of_typing)
-        if names and read.isdisjoint(names) and all(times[name] == 1 for name in names):
-            found.append((statement, names))
-        else:
-            read.update(read_on_import(statement))
-    return dict(reversed(found))
-
-
-def names_bound(statement: ast.stmt, of_typing: set[str]) -> list[str]:
-    """Return the names that an import binds, or an alias of a type; none for other statements."""
+def names_bound(statement: ast.stmt) -> list[str]:
+    """Return the names that an import or an assignment binds; none for other statements."""
     match statement:
-        case ast.ImportFrom(module="__future__"):
-            return []
         case ast.Import(names=aliases) | ast.ImportFrom(names=aliases):
-            return [imported(alias) for alias in aliases]
-        case ast.Assign([ast.Name(name)], ast.Subscript(ast.Name(generic))):
-            return [name] if generic in of_typing else []
+            return [alias.asname or alias.name for alias in aliases]
+        case ast.Assign([ast.Name(name)]):
+            return [name]
     return []
 
 
-def imported(alias: ast.alias) -> str:
-    """Return the name that a part of an import binds."""
-    return alias.asname or alias.name.partition(".")[0]
-
-
-def bindings(tree: ast.AST) -> Iterator[str]:
-    """Yield a name each time that the code binds it, in any scope."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.alias):
-            yield imported(node)
-        elif not (isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load)):
-            # a variable, an argument, or a function, a class or an exception
-            yield from (getattr(node, field, "") for field in ("id", "arg", "name"))
-
-
-def read_on_import(node: ast.AST) -> Iterator[str]:
-    """Yield the names that Python reads when it runs the code: not those in functions' bodies."""
-    if isinstance(node, ast.Name):
-        yield node.id
-    is_function = isinstance(node, ast.FunctionDef)
-    for field, value in ast.iter_fields(node):
-        if not (is_function and field == "body"):
-            for child in value if isinstance(value, list) else [value]:
-                if isinstance(child, ast.AST):
-                    yield from read_on_import(child)
-
-
-def getattr_function(later: Later) -> ast.FunctionDef:
+def getattr_function(later: dict[ast.stmt, list[str]]) -> ast.FunctionDef:
     """Return the function that runs a statement when a name that it binds is wanted."""
-    branches = (
+    branches = [
         BRANCH.format(names=tuple(names), statement=ast.unparse(statement))
         for statement, names in later.items()
-    )
+    ]
     text = GETATTR.format(names=", ".join(chain(*later.values())), branches="".join(branches))
     first, *_ = later
     [function] = placed(ast.parse(text), first).body
@@ -174,11 +125,8 @@ def placed(tree: Node, original: ast.AST) -> Node:
 class Asking(ast.NodeTransformer):
     """Replaces names, where they are read, by calls of the module's `__getattr__`."""
 
-    def __init__(self, names: Iterable[str]) -> None:
-        self.names = frozenset(names)
-
     def visit_Name(self, node: ast.Name) -> ast.AST:
-        """Replace one of the names."""
-        if node.id not in self.names or not isinstance(node.ctx, ast.Load):
+        """Replace a name that is bound later."""
+        if node.id not in LATER or not isinstance(node.ctx, ast.Load):
             return node
         return placed(ast.parse(f"__getattr__({node.id!r})", mode="eval").body, node)
