@@ -98,8 +98,8 @@ def test_functions_that_share_a_group_show_it_once(deployed: Logged) -> None:
     client(deployed.aws, "lambda").update_function_configuration(
         FunctionName=f"{deployed.name}-dev-other", LoggingConfig={"LogGroup": deployed.group}
     )
-    deployed.log("once")
-    assert deployed.shown() == (["once"], [f"{deployed.group}:"])
+    deployed.log("once", "again")
+    assert deployed.shown() == (["once", "again"], [f"{deployed.group}:"])
 
 
 def test_what_is_not_deployed_is_refused(project: TestProject) -> None:

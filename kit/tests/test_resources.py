@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -177,11 +178,28 @@ def test_a_failed_creation_says_what_failed_and_can_be_rerun(shop: Shop) -> None
 def test_a_failed_update_leaves_what_there_was(shop: Shop) -> None:
     shop.ensure()
     shop.put()
-    for name in ("Wrong", "False"):
-        shop.declare(Links=TABLE, Jobs=QUEUE, **{name: WRONG})
-        failed = f"The stack {shop.stack} failed: {name}: Invalid value"
-        assert shop.is_refused().startswith(failed)
+    shop.declare(Links=TABLE, Jobs=QUEUE, Wrong=WRONG)
+    assert shop.is_refused().startswith(f"The stack {shop.stack} failed: Wrong: Invalid value")
     assert shop.items() == 1
+
+
+def test_what_failed_first_in_an_operation_is_named() -> None:
+    stacks, now = Mock(), {"ClientRequestToken": "now"}
+    events = [  # the newest first
+        {**now, "LogicalResourceId": "D", "ResourceStatus": "ROLLBACK_COMPLETE"},
+        {**now, "LogicalResourceId": "C", "ResourceStatus": "CREATE_FAILED"},
+        {**now, "LogicalResourceId": "B", "ResourceStatus": "CREATE_FAILED"},
+        {"ClientRequestToken": "then", "LogicalResourceId": "A", "ResourceStatus": "CREATE_FAILED"},
+    ]
+    stacks.get_paginator().paginate().build_full_result.return_value = {"StackEvents": events}
+    assert resources.failure(stacks, "id", "now") == "B: no reason is given"
+
+
+def test_a_stack_that_is_being_deleted_is_waited_for(tmp_path: Path) -> None:
+    stacks, deleting = Mock(), {"StackId": "id", "StackStatus": "DELETE_IN_PROGRESS"}
+    states = [deleting, deleting, deleting | {"StackStatus": "DELETE_COMPLETE"}]
+    stacks.describe_stacks.side_effect = [{"Stacks": [state]} for state in states]
+    assert not resources.is_there(stacks, "name", Project(tmp_path))
 
 
 NO_RESOURCES = "is not a CloudFormation template: it has no Resources."
