@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chalicekit.build.files import app_paths, copy_app, lay_out
+from chalicekit.build.files import app_paths, copy_app
 from chalicekit.errors import Refusal
 from tests.project import git, needs_git
 
@@ -167,8 +167,3 @@ def test_the_copy_is_writable_and_keeps_programs_executable(folder: Path) -> Non
     copy = copy_app(folder, folder / "build" / "app")
     assert (copy / "app.py").stat().st_mode & 0o200
     assert os.access(copy / "vendor" / "extra" / "data.csv", os.X_OK)
-
-
-def test_files_are_laid_out_by_their_paths(folder: Path) -> None:
-    task = lay_out({"a/b.py": folder / "app.py", "c": folder / "README.md"}, folder / "task")
-    assert {path.name for path in task.rglob("*")} == {"a", "b.py", "c"}

@@ -59,9 +59,9 @@ def variables_and_folder(built: Build, project: Project) -> Iterator[None]:
 def load_app(folder: Path, packages: Path, in_layers: Collection[str] = ()) -> Chalice:
     """Import the app in `folder`, and return it; raises Refusal if it cannot be imported.
 
-    `packages` has the app's requirements. They and `vendor/` come before what else is installed in
-    this environment, as Lambda has them, but never in place of Chalice and the SDK. Something
-    stands in for the modules `in_layers` that are not installed here.
+    `packages` has the app's requirements. They and `vendor/` come before what is installed beside
+    the kit, as on Lambda, but never in place of Chalice and the SDK. Something stands in for the
+    modules `in_layers` that are not installed.
     """
     os.environ["AWS_CHALICE_CLI_MODE"] = "true"  # as `chalice` does, for apps that ask
     sys.dont_write_bytecode = True  # all that is in `packages` is packaged
@@ -83,7 +83,7 @@ def load_app(folder: Path, packages: Path, in_layers: Collection[str] = ()) -> C
 
 
 class Shared:
-    """Finds the modules that this process shares with the app in this environment only."""
+    """Finds the modules that this process shares with the app only beside the kit."""
 
     def __init__(self, path: list[str]) -> None:
         self.path = path

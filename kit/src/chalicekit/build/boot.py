@@ -31,7 +31,7 @@ def check(project: "Project", task: Path, advisor: Advisor, layers: Collection[s
 
     It sees the function's name and variables, and no network: an app that uses it while it is
     imported is checked up to there. `layers` names the modules that layers bring. They, and what
-    they import, are taken from this environment, or something stands in for them.
+    they import, are those that are installed beside the kit, or something stands in for them.
     """
     task = task.resolve()  # as the process in it sees it
     path = sys.path if layers else []

@@ -24,7 +24,7 @@ def main(layers: str, *folders: str) -> None:
     """Import the app, and end this process, whatever the app has started."""
     output = os.dup(1)
     os.dup2(2, 1)  # what the app prints is not ours
-    task = os.getcwd()  # noqa: PTH109 - pathlib is not there to be imported
+    task = os.getcwd()  # noqa: PTH109 - pathlib would be imported
     sys.path[:] = [task, *filter(None, sys.path), *folders]
     sys.dont_write_bytecode = True
     sys.meta_path.append(StandIns(json.loads(layers)))
@@ -48,7 +48,7 @@ def restrict(task: str) -> None:
             raise socket.gaierror(socket.EAI_AGAIN, "this check has no network")
         writes = event == "os.mkdir" or (event == "open" and (arguments[2] or 0) & WRITING)
         if writes and isinstance(arguments[0], (str, bytes)):
-            path = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100 - nothing to import
+            path = os.path.abspath(os.fsdecode(arguments[0]))  # noqa: PTH100 - as above
             if path.startswith(task + os.sep):
                 raise OSError(errno.EROFS, os.strerror(errno.EROFS), arguments[0])
 
