@@ -59,6 +59,12 @@ def test_deploy_prints_the_urls_of_the_emulated_aws(project: TestProject, printe
     assert get(address) == "a sample"
 
 
+def test_an_option_comes_before_the_setting(project: TestProject, printed: Printed) -> None:
+    project.run("deploy", "--api-gateway-stage", "v1", "--autogen-policy")
+    assert printed(url, project.project()).endswith("/v1/\n")
+    assert f"arn:aws:iam::000000000000:role/{project.name}-dev" in project.in_aws()  # for all
+
+
 def test_two_stages_are_independent_until_they_are_deleted(
     project: TestProject, printed: Printed
 ) -> None:
@@ -129,6 +135,15 @@ def test_an_endpoint_of_the_aws_configuration_is_an_emulated_aws(
     done = project.start(*command, AWS_CONFIG_FILE=str(config))
     assert f"Rest API URL: {project.aws}/_aws/execute-api/" in done.stdout, done.stderr
     assert not (project.folder / ".chalice" / "deployed").exists()
+
+
+def test_with_emulated_nothing_of_the_machine_s_configuration_matters(
+    project: TestProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "AWS_ENDPOINT_URL"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    monkeypatch.setenv("AWS_PROFILE", "nobody")
+    assert "is not deployed" in refusal(url, project.project())
 
 
 def test_the_code_of_mfa_is_asked_for_once(project: TestProject, tmp_path: Path) -> None:

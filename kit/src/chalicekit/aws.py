@@ -68,7 +68,7 @@ class EmulatedSession(Session):  # type: ignore[misc] # botocore has no types
 
     def create_client(self, *arguments: Any, **options: Any) -> Any:
         """Return a client of the emulated AWS; the parameters are botocore's."""
-        own = Config(proxies={}, ignore_configured_endpoint_urls=True)
+        own = Config(proxies={})
         given = options.get("config")
         options["config"] = own.merge(given) if given else own
         options["endpoint_url"] = options.get("endpoint_url") or self.url

@@ -137,8 +137,7 @@ def deploy(project: Project, **settings: Any) -> None:
     from chalicekit.deploy import deploy as run
 
     stop_in_one_line()
-    given = {name: value for name, value in settings.items() if value is not None}
-    run(replace(project, options=given))
+    run(replace(project, options=settings))  # Chalice passes over those that are None
 
 
 @project_command
