@@ -226,11 +226,11 @@ def test_an_interrupted_change_of_a_queue_leaves_the_new_one(project: TestProjec
     functions, function = client(project.aws, "lambda"), f"{project.name}-dev-queue_reader"
     arn = f"arn:aws:sqs:{ACCOUNT}:{new}"
     time.sleep(1)  # AWS tells which is newer by the second
-    functions.create_event_source_mapping(FunctionName=function, EventSourceArn=arn)
+    made = functions.create_event_source_mapping(FunctionName=function, EventSourceArn=arn)
     project.change(old, new)
     deploy(project.project())
     left = functions.list_event_source_mappings(FunctionName=function)["EventSourceMappings"]
-    assert [mapping["EventSourceArn"] for mapping in left] == [arn]
+    assert [mapping["UUID"] for mapping in left] == [made["UUID"]]
 
 
 def apis_of(project: TestProject) -> list[Resource]:
