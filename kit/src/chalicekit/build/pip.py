@@ -28,14 +28,14 @@ runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
 VARIABLES = {"PIP_QUIET": "0", "PYTHONIOENCODING": "utf-8"}  # so that its output can be read
 
-SOURCE = re.compile(r"[\s/]([\w.-]+?)-(\d[\w.!+]*?)(?:\.tar\.|\.zip\b)")  # its name, its version
+# In what pip writes: a source's name and version, the names of what it cannot build, the name of
+# what it cannot find with a version that fits, and lines that only list versions
+SOURCE = re.compile(r"[\s/]([\w.-]+?)-(\d[\w.!+]*?)(?:\.tar\.|\.zip\b)")
 NOT_BUILT = re.compile(r"(?:Failed to build|Failed building wheel for|╰─>) '?([\w.-]+)")
-NOT_FOUND = re.compile(
-    r"No matching distribution found for ([\w.-]+)(?:[^;\n]*[=~>]=\s*([\w.!+]*\w))?"
-)
+NOT_FOUND = re.compile(r"distribution found for ([\w.-]+)(?:[^;]*[=~>]=\s*([\w.!+]*\w))?")
 USELESS = re.compile(r".*\(from versions:|Ignored the following|Exception:$")
+END_OF_BUILD = "[end of output]"  # after this, pip says nothing new
 COMPILER_ERROR = re.compile(r"[^\s:]+:\d.*error: ")  # file.c:1:2: fatal error: no such file
-END_OF_BUILD = "[end of output]"
 
 
 class PipError(Exception):

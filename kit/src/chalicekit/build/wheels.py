@@ -48,8 +48,10 @@ def find_wheels(folder: Path, wheels: Path, architecture: str | None) -> dict[st
             vendored = in_vendor(folder / "vendor", error.missing | error.unbuilt)
             to_do_without = vendored or error.unbuilt
             if to_do_without.keys() <= stubs.keys():
+                if error.missing:
+                    raise
                 # What is required by its path cannot have a stub: pip says that the two conflict.
-                raise error if error.missing else failed_build or error from None
+                raise failed_build or error from None
             if vendored:
                 names = ", ".join(sorted(vendored))
                 click.echo(f"{names} is taken from vendor/. pip says: {error}", err=True)
