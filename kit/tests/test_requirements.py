@@ -277,9 +277,9 @@ def test_what_pip_cannot_get_is_taken_from_vendor(
     assert left_out(found) == {}
 
 
-@pytest.mark.parametrize("has_compiler", [True, False])
+@pytest.mark.parametrize(("architecture", "has_compiler"), [("x86_64", True), ("arm64", False)])
 def test_a_source_is_built_without_its_compiled_part_if_it_has_to_be(
-    folder: Path, has_compiler: bool, monkeypatch: pytest.MonkeyPatch
+    folder: Path, architecture: str, has_compiler: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("chalicekit.build.wheels.can_run", lambda _: has_compiler)
     source = make_source(folder / "half")
@@ -287,7 +287,7 @@ def test_a_source_is_built_without_its_compiled_part_if_it_has_to_be(
     make_wheel(source, "half", {"half.py": "", "half.so": "GLIBC_2.2"}, tag=tag)
     make_wheel(source / "pure", "half", {"half.py": ""}, tag=tag)
     make_source_distribution(folder / "wheels", source)
-    found = installed(folder, "half", "x86_64")
+    found = installed(folder, "half", architecture)
     assert modules_in(found) == {"half"}
     assert (found / "half.so").exists() == has_compiler
 

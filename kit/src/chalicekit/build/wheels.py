@@ -78,7 +78,7 @@ def likely_names(module: str) -> list[str]:
 def collect(folder: Path, wheels: Path, architecture: str | None, stubs: Mapping[str, str]) -> None:
     """Let pip get or build a wheel of each requirement, in the first way that works.
 
-    Raises PipError with the distributions that cannot be built in any way.
+    Raises PipError with the first reason.
     """
     constraints = write_stubs(wheels.with_name("stubs"), stubs)
     command = ["wheel", "--prefer-binary", "--wheel-dir", str(wheels)]
@@ -97,6 +97,7 @@ def collect(folder: Path, wheels: Path, architecture: str | None, stubs: Mapping
         except PipError as error:
             if way != WHEELS_ONLY:
                 failures.append(error)
+    # What can be built in one way is not to be left out, unless nothing else can be.
     first, last = failures[0], failures[-1]
     in_no_way = {name: first.unbuilt[name] for name in first.unbuilt if name in last.unbuilt}
     raise PipError(str(first), first.missing, in_no_way or first.unbuilt)
