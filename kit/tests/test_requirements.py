@@ -344,6 +344,7 @@ def test_what_only_a_compiler_can_build_is_not_left_out_for_another_s_sake(
         ("broken\nnowhere", None, "No matching distribution found for nowhere"),
         ("./compiled", "arm64", "arm64. .*compiled 1.0 has no wheel for Lambda"),
         ("./broken", None, "./broken.*: RuntimeError: no compiler"),
+        ("./lib", None, "lib' when installing build dependencies: RuntimeError"),
         ("-r nowhere.txt", None, "nowhere.txt"),
         ("-r requirements.txt", None, "recursively"),
         ("what is this?", None, "what is this"),
@@ -356,6 +357,7 @@ def test_a_requirement_that_cannot_be_packaged_is_refused_with_pip_s_reason(
     make_wheel(source, "compiled", {"compiled.so": ""}, tag=tag_of("linux_x86_64"))
     broken = make_source(folder / "broken", BROKEN_METADATA)
     make_source_distribution(folder / "wheels", broken)
+    (folder / "lib" / "pyproject.toml").write_text(PYPROJECT.replace("[]", '["broken"]'))
     with pytest.raises(Refusal, match=reason) as refusal:
         installed(folder, requirements, architecture)
     assert "\n" not in str(refusal.value)
