@@ -74,7 +74,7 @@ def test_a_web_page_gets_and_reports_nothing(headers: dict[str, str]) -> None:
     with RuntimeApi(function) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         for method, path in ("GET", "next"), ("POST", f"{REQUEST_ID}/response"):
-            connection = HTTPConnection("127.0.0.1", server.server_address[1])
+            connection = HTTPConnection("127.0.0.1", server.server_address[1], timeout=10)
             connection.request(method, f"{client.PATH}{path}", b"1", headers)
             assert connection.getresponse().status == 403
             connection.close()

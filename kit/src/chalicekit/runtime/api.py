@@ -38,7 +38,6 @@ class Function:
         self.started = time.perf_counter()
         self.ready: float | None = None  # when it first asks for an event: the end of INIT
         self.settled = threading.Event()  # it is ready, or it has failed
-        self.request_id = REQUEST_ID
         self.process_id = 0
 
     def report(self, kind: str, payload: Any) -> None:
@@ -54,7 +53,6 @@ class Function:
         The kind is `response`, `error`, `init/error`, or `exit` with the process' exit status.
         TimeoutError if there is no report within `seconds`.
         """
-        self.request_id = request_id
         headers = {
             "Lambda-Runtime-Aws-Request-Id": request_id,
             "Lambda-Runtime-Deadline-Ms": str(int((time.time() + seconds) * 1000)),
@@ -114,16 +112,13 @@ class Handler(BaseHTTPRequestHandler):
         """Take a report."""
         function = self.server.function
         body = self.rfile.read(int(self.headers["Content-Length"]))
-        if self.path.endswith("/init/error"):
-            function.report("init/error", json.loads(body))
-            self.respond(202)
-        elif function.request_id not in self.path:
-            self.respond(400, b'{"errorType": "InvalidRequestID"}')
-        elif len(body) > RESPONSE_LIMIT:
+        if len(body) > RESPONSE_LIMIT:
             function.report("error", TOO_LARGE)
             self.respond(413, b'{"errorType": "RequestEntityTooLarge"}')
         else:
-            function.report(self.path.rpartition("/")[2], json.loads(body))
+            is_init = self.path.endswith("/init/error")
+            kind = "init/error" if is_init else self.path.rpartition("/")[2]
+            function.report(kind, json.loads(body))
             self.respond(202)
 
     def respond(
