@@ -11,8 +11,7 @@ def end_with_parent() -> None:
     """Turn the end of the parent process, or of its terminal, into a SIGTERM for this process.
 
     Otherwise a server outlives a `make` that is killed, and a closed terminal (SIGHUP) ends it
-    before it can clean up. SIGTERM raises SystemExit, unless a server library handles it. Ctrl-C
-    also works where it was ignored, as in a script's background jobs.
+    before it can clean up. SIGTERM raises SystemExit, unless a server library handles it.
 
     Call this in the main thread, before anything else handles these signals.
     """
@@ -29,5 +28,4 @@ def end_with_parent() -> None:
     if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup ignores it
         signal.signal(signal.SIGHUP, terminate)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     threading.Thread(target=watch_parent, daemon=True).start()
