@@ -52,9 +52,7 @@ def make_wheel(
     return path
 
 
-def make_compiled_wheels(
-    folder: Path, name: str, code: str = "", files: dict[str, str] | None = None
-) -> None:
+def make_compiled_wheels(folder: Path, name: str, files: dict[str, str] | None = None) -> None:
     """Write wheels of the module `name` for Lambda's processors, and for this machine.
 
     Each can be imported on its own kind of machine only, as if it were compiled. `files` are
@@ -66,7 +64,7 @@ def make_compiled_wheels(
         "manylinux2014_aarch64": ("linux", "aarch64"),
     }
     for system, machine in machines.items():
-        module = {f"{name}.py": COMPILED.format(machine=machine) + code}
+        module = {f"{name}.py": COMPILED.format(machine=machine)}
         make_wheel(folder, name, module | (files or {}), tag=tag_of(system))
 
 
