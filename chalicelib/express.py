@@ -11,7 +11,7 @@ from json import dumps, loads
 from json.encoder import encode_basestring
 
 from chalice import AuthRoute, BadRequestError, Chalice, ChaliceViewError, Response
-from chalice.app import APIGateway, RestAPIEventHandler, handle_extra_types
+from chalice.app import APIGateway, RestAPIEventHandler, RouteEntry, handle_extra_types
 from chalice.app import Request as ChaliceRequest
 
 from chalicelib import logs
@@ -29,186 +29,6 @@ try:
     from _sha1 import sha1  # type: ignore[import-not-found]  # CPython's own
 except ImportError:  # Python may be built without it
     from hashlib import sha1
-
-NAMES = {"content-type": "Content-Type", "etag": "ETag", "connection": "Connection"}
-# What Node sends: a name (RFC 9110, 5.6.2), and a value in Latin-1 without control characters.
-HEADER_LINE = r"[!#-'*+.^_`|~\w-]+: [\t -~\x80-\xff]*"
-ASYNC = 0x80 | 0x200  # inspect's CO_COROUTINE and CO_ASYNC_GENERATOR: an `async def`
-
-
-class ExpressApp(Chalice):
-    """A Chalice app that accepts requests and responds as an Express app does, and logs JSON."""
-
-    current_request: Request  # in a view there is always one; Chalice's own type adds None
-
-    def __init__(self, app_name: str, *, configure_logs: bool = True, **options: Any) -> None:
-        """Create the app. The parameters are Chalice's; `configure_logs=False` sets up no log.
-
-        The middleware is in `middleware_handlers`, where you can replace it.
-        """
-        super().__init__(app_name, configure_logs=False, **options)
-        # By default API Gateway sends bytes only to clients whose Accept header starts with one of
-        # a list of types, and a browser's does not: https://docs.aws.amazon.com/apigateway/latest/
-        # developerguide/lambda-proxy-binary-media.html
-        self.api.binary_types = ["*/*"]
-        if configure_logs:
-            logs.configure_logs()
-            self.register_middleware(logs.log_invocation)
-        self.register_middleware(self.like_express, "http")
-
-    def __call__(self, event: Any, context: Any) -> dict[str, Any]:
-        """Respond to an event of API Gateway. Another event has no request; it gets a 500."""
-        parameters = event.get("pathParameters") or None
-        if parameters and "%" in "".join(parameters.values()):
-            from urllib.parse import unquote
-
-            # API Gateway leaves them encoded as in the URL.
-            parameters = {name: unquote(value) for name, value in parameters.items()}
-        query = event.get("multiValueQueryStringParameters") or {}
-        event = {**event, "pathParameters": parameters, "multiValueQueryStringParameters": query}
-        is_request = event.get("requestContext", {}).get("resourcePath") is not None
-        request: Any = Request(event, context) if is_request else None
-
-        api = APIGateway()
-        api.binary_types = None  # type: ignore[assignment]  # bytes are encoded below
-        middleware = self._get_middleware_handlers("http")
-        handler = Handler(self.routes, api, self.log, self.debug, middleware)
-        self.lambda_context = context
-        self.current_request = handler.current_request = request
-        response: dict[str, Any] = handler(event, context)
-
-        if isinstance(response["body"], bytes):
-            try:
-                response["body"] = response["body"].decode()
-            except UnicodeDecodeError:
-                response["body"] = b2a_base64(response["body"], newline=False).decode()
-                response["isBase64Encoded"] = True
-        return response
-
-    def like_express(
-        self, request: Request | None, get_response: Callable[[Any], Response]
-    ) -> Response:
-        """Complete a response as Express's `res.send` does: Content-Type, ETag, 304, JSON.
-
-        Chalice middleware (https://aws.github.io/chalice/topics/middleware.html). It surrounds
-        yours: what they raise or return is completed too, with the route's CORS headers. `request`
-        is None when the function is invoked with an event that is not API Gateway's.
-        """
-        try:
-            response = get_response(request)
-        except ChaliceViewError as error:
-            message = {"Code": type(error).__name__, "Message": str(error)}
-            response = Response(message, None, error.STATUS_CODE)
-        route = request and self.routes[request.path].get(request.method)
-        cors = route.cors.get_access_control_headers() if route and route.cors else {}
-        # The names of headers have no case. As in Node, the last one of a name counts.
-        given = {**cors, **response.headers}
-        headers = {name.lower(): header(name, value) for name, value in given.items()}
-        names = {name.lower(): name for name in given} | NAMES
-
-        status = response.status_code
-        body, content_type = body_and_content_type(response.body, headers.get("content-type", ""))
-        if response.body or status not in (204, 304):
-            headers["content-type"] = content_type
-            headers.setdefault("etag", entity_tag(body))
-        if request and is_fresh(request, status, headers):
-            status = 304  # with its Content-Type, for which API Gateway would send its own
-        if status == 204:
-            headers.pop("content-type", None)
-        if status in (204, 205, 304):
-            body = b""  # there is none (RFC 9110, 15.3.5, 15.3.6, 15.4.5)
-        if request and request.method == "HEAD" and "AWS_CHALICE_CLI_MODE" in os.environ:
-            # API Gateway drops the body. `chalice local` sends it, and clients would read it as the
-            # next response, so close the connection (RFC 9112, 9.6).
-            headers["connection"] = "close"
-        return Response(body, {names[name]: value for name, value in headers.items()}, status)
-
-    def register_middleware(self, func: Any, event_type: str = "all") -> None:
-        """Register a middleware. Raises TypeError for an `async def`."""
-        refuse_async(func)
-        super().register_middleware(func, event_type)
-
-    def _register_handler(
-        self, kind: str, name: str, function: Any, wrapped: Any, kwargs: Any, options: Any = None
-    ) -> None:
-        """Register a view or another function. Raises TypeError for an `async def`.
-
-        Chalice's decorators call this. `options` are those of a blueprint.
-        """
-        refuse_async(function)
-        kwargs = {**kwargs}  # Chalice changes them, and a blueprint can be registered again
-        if kind == "route":
-            functions = {**self.handler_map}
-            super()._register_handler(kind, name, function, wrapped, kwargs, options)
-            self.handler_map = functions  # a view does not replace a function of its name
-        else:
-            self._register_function(kind, name, function, wrapped, kwargs, options or {})
-
-    def _register_function(
-        self, kind: str, name: str, function: Any, wrapped: Any, kwargs: Any, options: Any
-    ) -> None:
-        """Register a function that Lambda itself starts.
-
-        Chalice tells Lambda the module and name in which the function was written, for example
-        `chalicelib.jobs.run`. Started there, a function of a blueprint has no log and no
-        middleware, and another function or a view may have taken its name. So each function is
-        also put into app.py, as `_function_` and its name, and Lambda is told to start that.
-        """
-        full_name = (options.get("name_prefix") or "") + name
-        if kind == "authorizer":
-            wrapped.func = allowing_head(wrapped.func)
-            wrapped.name = full_name  # Chalice forgets the prefix
-        if kind.startswith("on_ws_"):  # Chalice does not wrap a blueprint's in the middleware
-            wrapped = self._wrap_handler(kind, name, function)
-        wrapped.__name__ = f"_function_{full_name}"  # which Chalice tells Lambda
-        if "app" in sys.modules:
-            setattr(sys.modules["app"], wrapped.__name__, wrapped)
-        options = {**options, "module_name": "app"}
-        super()._register_handler(kind, name, wrapped, wrapped, kwargs, options)
-
-    def _register_route(self, name: str, user_handler: Any, kwargs: Any, **unused: Any) -> None:
-        """Declare HEAD with each GET, and accept any Content-Type unless the route names some.
-
-        API Gateway does not derive HEAD from GET. Chalice accepts only JSON by default.
-        """
-        options = {"methods": ["GET"], "content_types": [], **kwargs["kwargs"]}
-        super()._register_route(name, user_handler, {**kwargs, "kwargs": {**options}})
-        if "GET" in options["methods"]:
-            options["methods"] = ["HEAD"]
-            with suppress(ValueError):  # the path has a HEAD of its own
-                super()._register_route(name, user_handler, {**kwargs, "kwargs": options})
-
-
-def refuse_async(function: Any) -> None:
-    """Raise TypeError if a function is an `async def`, which Chalice never awaits."""
-    code = getattr(function, "__code__", None)
-    if code and code.co_flags & ASYNC:
-        raise TypeError(
-            f"{code.co_name} is an `async def`: write `def`, and `asyncio.run(...)` in it for what "
-            "it awaits. (Importing asyncio takes longer than importing all of Chalice.)"
-        )
-
-
-def allowing_head(authorize: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Return an authorizer that allows HEAD where `authorize` allows GET."""
-
-    def authorize_head(request: Any) -> Any:
-        response = authorize(request)
-        for route in getattr(response, "routes", ()):
-            if isinstance(route, AuthRoute) and "GET" in route.methods:
-                route.methods = [*{*route.methods, "HEAD"}]
-        return response
-
-    return authorize_head
-
-
-class Handler(RestAPIEventHandler):
-    """Chalice's handler of a request, without the steps that `ExpressApp` takes instead."""
-
-    def _validate_response(self, response: Response) -> None: ...
-    def _add_cors_headers(self, response: Response, cors_headers: dict[str, str]) -> None: ...
-    def _validate_binary_response(self, *headers: Any) -> bool:
-        return True
 
 
 class Request(ChaliceRequest):
@@ -232,6 +52,233 @@ class Request(ChaliceRequest):
         return self._json_body
 
 
+class Handler(RestAPIEventHandler):
+    """Chalice's handler of a request, with our `Request` and without what `like_express` does."""
+
+    def create_request_object(self, event: Any, context: Any) -> Any:
+        """Return the request in an event of API Gateway, None for another event."""
+        if event.get("requestContext", {}).get("resourcePath") is not None:
+            self.current_request = Request(event, context)
+        return self.current_request
+
+    # `header_value` does this. Chalice raises TypeError for a number.
+    def _validate_response(self, response: Response) -> None: ...
+
+    # Every client may have bytes. Chalice asks for an Accept header that names their type.
+    def _validate_binary_response(self, *headers: Any) -> bool:
+        return True
+
+
+class ExpressApp(Chalice):
+    """A Chalice app that accepts requests and responds as an Express app does, and logs JSON."""
+
+    current_request: Request  # in a view there is always one; Chalice's own type adds None
+
+    def __init__(self, app_name: str, *, configure_logs: bool = True, **options: Any) -> None:
+        """Create the app. The parameters are Chalice's; `configure_logs=False` sets up no log.
+
+        Remove `like_express` from `middleware_handlers` to send what views return as Chalice does.
+        """
+        super().__init__(app_name, configure_logs=False, **options)
+        # By default API Gateway sends bytes only to clients whose Accept header starts with one of
+        # a list of types, and a browser's does not: https://docs.aws.amazon.com/apigateway/latest/
+        # developerguide/lambda-proxy-binary-media.html
+        self.api.binary_types = ["*/*"]
+        # Of middleware, the first is outermost: the log has the status that is sent.
+        if configure_logs:
+            logs.configure_logs()
+            self.register_middleware(logs.log_invocation)
+        self.register_middleware(self.like_express, "http")
+
+    def __call__(self, event: Any, context: Any) -> dict[str, Any]:
+        """Respond to an event of API Gateway. Another event has no request; it gets a 500.
+
+        Between the first and the last line are the steps of Chalice's own `__call__`, with our
+        `Handler` and an `api` of its own.
+        """
+        event = with_parameters(event)
+        # `self.api` is what is deployed. This one keeps Response.to_dict from encoding bytes.
+        api = APIGateway()
+        api.binary_types = None  # type: ignore[assignment]
+        middleware = self._get_middleware_handlers("http")
+        handler = Handler(self.routes, api, self.log, self.debug, middleware)
+        self.lambda_context = context
+        self.current_request = handler.create_request_object(event, context)
+        return with_text_body(handler(event, context))
+
+    def like_express(
+        self, request: Request | None, get_response: Callable[[Any], Response]
+    ) -> Response:
+        """Complete a response as Express's `res.send` does: Content-Type, ETag, 304, JSON.
+
+        Chalice middleware (https://aws.github.io/chalice/topics/middleware.html). It surrounds
+        yours: what they raise or return is completed too, with the route's CORS headers. `request`
+        is None when the function is invoked with an event that is not API Gateway's.
+        """
+        try:
+            response = get_response(request)
+        except ChaliceViewError as error:
+            message = {"Code": type(error).__name__, "Message": str(error)}
+            response = Response(message, None, error.STATUS_CODE)
+        route = request and self.routes.get(request.path, {}).get(request.method)
+        cors = route.cors.get_access_control_headers() if route and route.cors else {}
+        # The names of headers have no case. As in Node, the last one of a name counts.
+        given = {**cors, **response.headers}
+        headers = {name.lower(): header_value(name, value) for name, value in given.items()}
+        spelling = {name.lower(): name for name in given}
+        spelling |= {"content-type": "Content-Type", "etag": "ETag", "connection": "Connection"}
+
+        # What is sent has a type and a tag. A 204 or 304 without a body is ended, not sent.
+        status = response.status_code
+        body, content_type = body_and_content_type(response.body, headers.get("content-type", ""))
+        if response.body or status not in (204, 304):
+            headers["content-type"] = content_type
+            headers.setdefault("etag", entity_tag(body))
+        # A client that has the body gets 304. The Content-Type stays: API Gateway sends one anyway.
+        if request and is_fresh(request, status, headers):
+            status = 304
+        # What these do not have (RFC 9110, 15.3.5, 15.3.6, 15.4.5).
+        if status in (204, 205, 304):
+            body = b""
+        if status == 204:
+            headers.pop("content-type", None)
+
+        if request and request.method == "HEAD" and "AWS_CHALICE_CLI_MODE" in os.environ:
+            # API Gateway drops the body. `chalice local` sends it, and clients would read it as the
+            # next response, so close the connection (RFC 9112, 9.6).
+            headers["connection"] = "close"
+        return Response(body, {spelling[name]: value for name, value in headers.items()}, status)
+
+    def register_middleware(self, func: Any, event_type: str = "all") -> None:
+        """Register a middleware. Raises TypeError for an `async def`."""
+        refuse_async(func)
+        super().register_middleware(func, event_type)
+
+    def _register_handler(
+        self, kind: str, name: str, function: Any, wrapped: Any, kwargs: Any, options: Any = None
+    ) -> None:
+        """Register a view or another function. Raises TypeError for an `async def`.
+
+        Chalice's decorators call this. `wrapped` is what they made of `function`, `kwargs` is what
+        they were given, and `options` is a blueprint's prefixes and module.
+        """
+        refuse_async(function)
+        register = self._register_view if kind == "route" else self._register_function
+        register(kind, name, function, wrapped, kwargs, options)
+
+    def _register_view(
+        self, kind: str, name: str, view: Any, wrapped: Any, kwargs: Any, options: Any
+    ) -> None:
+        """Register a view, with HEAD if it has GET: API Gateway does not derive one from the other.
+
+        It accepts any Content-Type unless it names some; by default Chalice accepts only JSON.
+        """
+        # Chalice takes items out of both dicts, and a blueprint can be registered again.
+        kwargs = {**kwargs, "kwargs": {"content_types": [], **kwargs["kwargs"]}}
+        # Client.lambda_.invoke and the kit find functions in `handler_map`. Chalice puts views into
+        # it, too, in the place of functions of their names.
+        functions = {**self.handler_map}
+        super()._register_handler(kind, name, view, wrapped, kwargs, options)
+        self.handler_map = functions
+        for methods in self.routes.values():
+            if "GET" in methods and "HEAD" not in methods:
+                methods["HEAD"] = head_route(methods["GET"])
+
+    def _register_function(
+        self, kind: str, name: str, function: Any, wrapped: Any, kwargs: Any, options: Any
+    ) -> None:
+        """Register a function that Lambda itself starts.
+
+        Chalice tells Lambda the module and name in which the function was written, for example
+        `chalicelib.jobs.run`. Started there, a function of a blueprint has no log and no
+        middleware, and another function or a view may have taken its name. So each function is
+        also put into app.py, as `_function_` and its name, and Lambda is told to start that.
+        """
+        options = options or {}
+        full_name = (options.get("name_prefix") or "") + name
+        if kind == "authorizer":
+            wrapped.func = allowing_head(wrapped.func)
+            wrapped.name = full_name  # Chalice forgets the prefix
+        if kind.startswith("on_ws_"):  # Chalice does not wrap a blueprint's in the middleware
+            wrapped = self._wrap_handler(kind, name, function)
+        put_into_app(wrapped, f"_function_{full_name}")
+        # It is also passed as the user's function, because Chalice tells Lambda that one's name.
+        options = {**options, "module_name": "app"}
+        super()._register_handler(kind, name, wrapped, wrapped, kwargs, options)
+
+
+def with_parameters(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event with decoded path parameters, and with a query that is never None."""
+    parameters = event.get("pathParameters") or None
+    if parameters and "%" in "".join(parameters.values()):
+        from urllib.parse import unquote
+
+        # API Gateway leaves them encoded as in the URL.
+        parameters = {name: unquote(value) for name, value in parameters.items()}
+    query = event.get("multiValueQueryStringParameters") or {}
+    return {**event, "pathParameters": parameters, "multiValueQueryStringParameters": query}
+
+
+def with_text_body(response: dict[str, Any]) -> dict[str, Any]:
+    """Return a response for API Gateway with its body as text: bytes that are none in Base64."""
+    body = response["body"]
+    if not isinstance(body, bytes):  # `like_express` was removed
+        return response
+    try:
+        return {**response, "body": body.decode()}
+    except UnicodeDecodeError:
+        encoded = b2a_base64(body, newline=False).decode()
+        return {**response, "body": encoded, "isBase64Encoded": True}
+
+
+ASYNC = 0x80 | 0x200  # inspect's CO_COROUTINE and CO_ASYNC_GENERATOR: an `async def`
+
+
+def refuse_async(function: Any) -> None:
+    """Raise TypeError if a function is an `async def`, which Chalice never awaits."""
+    code = getattr(function, "__code__", None)
+    if code and code.co_flags & ASYNC:
+        raise TypeError(
+            f"{code.co_name} is an `async def`: write `def`, and `asyncio.run(...)` in it for what "
+            "it awaits. (Importing asyncio takes longer than importing all of Chalice.)"
+        )
+
+
+def head_route(get: RouteEntry) -> RouteEntry:
+    """Return a route that is the same as that of GET, for HEAD."""
+    return RouteEntry(
+        get.view_function,
+        get.view_name,
+        get.uri_pattern,
+        "HEAD",
+        get.api_key_required,
+        get.content_types,
+        get.cors,
+        get.authorizer,
+    )
+
+
+def allowing_head(authorize: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Return an authorizer that allows HEAD where `authorize` allows GET."""
+
+    def authorize_head(request: Any) -> Any:
+        response = authorize(request)
+        for route in getattr(response, "routes", ()):
+            if isinstance(route, AuthRoute) and "GET" in route.methods:
+                # A set, so that a response that `authorize` keeps and returns again does not grow
+                route.methods = [*{*route.methods, "HEAD"}]
+        return response
+
+    return authorize_head
+
+
+def put_into_app(function: Any, name: str) -> None:
+    """Give a function a name, and put it into app.py, unless the app is in another module."""
+    function.__name__ = name
+    if "app" in sys.modules:
+        setattr(sys.modules["app"], name, function)
+
+
 def body_and_content_type(value: Any, given: str) -> tuple[bytes, str]:
     """Return the body and the Content-Type that Express sends for a view's value.
 
@@ -243,6 +290,7 @@ def body_and_content_type(value: Any, given: str) -> tuple[bytes, str]:
             content_type += "; charset=utf-8"
         return bytes(value), content_type
     if not isinstance(value, str):
+        # Half a surrogate pair becomes \udXXX, which is Python's escape and JSON's, too.
         body = stringify(value).encode(errors="backslashreplace")
         return body, in_utf_8(given or "application/json")
     try:
@@ -268,15 +316,20 @@ def entity_tag(body: bytes) -> str:
     return f'W/"{len(body):x}-{b2a_base64(sha1(body).digest())[:27].decode()}"'
 
 
-def header(name: str, value: Any) -> Any:
+# A header as Node sends it: the name (RFC 9110, 5.6.2), the value in Latin-1 without control
+# characters.
+HEADER_LINE = re.compile(r"[!#-'*+.^_`|~\w-]+: [\t -~\x80-\xff]*", re.ASCII)
+
+
+def header_value(name: str, value: Any) -> Any:
     """Return the value of a header as text, a number as in JSON; of a list, each item.
 
     Raises ValueError for what Node refuses, such as a line break, which could start another header.
     """
     if isinstance(value, list):
-        return [header(name, item) for item in value]
+        return [header_value(name, item) for item in value]
     text = value if isinstance(value, str) else stringify(value, name)
-    if not re.fullmatch(HEADER_LINE, f"{name}: {text}", re.ASCII):
+    if not HEADER_LINE.fullmatch(f"{name}: {text}"):
         raise ValueError(f"this is not a header: {name!r}: {text!r}")
     return text
 
@@ -315,11 +368,12 @@ def seconds(date: str) -> float:
     return float("nan")
 
 
-def stringify(value: Any, key: object = "the response") -> str:
+def stringify(value: Any, where: object = "the response") -> str:
     """Return `value` as JSON, as JavaScript's `JSON.stringify` writes it (ECMA-262, 25.5.2).
 
-    Unlike there, keys stay in order and integers stay exact. Raises TypeError for what JSON does
-    not have; it names the type, and the `key` of the nearest object.
+    Python's `json.dumps` writes 1.0, 1e+16 and NaN where JavaScript writes 1, 10000000000000000 and
+    null. Unlike there, keys stay in order and integers stay exact. Raises TypeError for what JSON
+    does not have; it names the type, and `where` it is: the key of the nearest object.
     """
     if isinstance(value, str):
         return encode_basestring(value)
@@ -328,15 +382,16 @@ def stringify(value: Any, key: object = "the response") -> str:
     if isinstance(value, float):
         return stringify_float(value)
     if isinstance(value, (list, tuple)):
-        items = [stringify(item, key) for item in value]
-        return "[" + ",".join(items) + "]"
+        return "[" + ",".join(stringify(item, where) for item in value) + "]"
     if isinstance(value, dict):
-        pairs = []
-        for key, item in value.items():
-            name = key if isinstance(key, str) else stringify(key, key).strip('"')
-            pairs.append(encode_basestring(name) + ":" + stringify(item, key))
+        pairs = [f"{stringify_key(key)}:{stringify(item, key)}" for key, item in value.items()]
         return "{" + ",".join(pairs) + "}"
-    return stringify(plain(value, key), key)
+    return stringify(json_value(value, where), where)
+
+
+def stringify_key(key: object) -> str:
+    """Return a key of a dict as JSON, in which each is a text."""
+    return encode_basestring(key if isinstance(key, str) else stringify(key, key).strip('"'))
 
 
 def stringify_float(value: float) -> str:
@@ -353,7 +408,7 @@ def stringify_float(value: float) -> str:
     return text.replace("e-0", "e-")
 
 
-def plain(value: Any, key: object) -> Any:
+def json_value(value: Any, where: object) -> Any:
     """Return the value that stands in JSON for one of another type.
 
     `__json__` is what `toJSON` is in JavaScript. A date is a text in UTC; one without a time zone
@@ -370,4 +425,4 @@ def plain(value: Any, key: object) -> Any:
     try:
         return handle_extra_types(value)
     except TypeError:
-        raise TypeError(f"{key} is a {type(value).__name__}, which JSON does not have") from None
+        raise TypeError(f"{where} is a {type(value).__name__}, which JSON does not have") from None

@@ -4,16 +4,15 @@ import json
 import math
 import time
 from base64 import b64decode
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Callable, Iterator
 from datetime import date, datetime, timedelta, timezone
 from decimal import Decimal
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
-from chalice import AuthResponse, AuthRoute, Blueprint, CORSConfig, Response, UnauthorizedError
+from chalice import CORSConfig, Response, UnauthorizedError
 from chalice.app import MultiDict
-from chalice.test import Client
 
 from chalicekit.runtime.events import proxy_event
 from chalicelib.express import ExpressApp
@@ -28,7 +27,7 @@ AN_HOUR_WEST = timezone(timedelta(hours=-1))
 
 
 class Sent(NamedTuple):
-    """What a function gives to API Gateway; the names of the headers in lower case."""
+    """What a function gives to API Gateway, with the bytes of the body."""
 
     status: int
     headers: dict[str, Any]
@@ -52,13 +51,13 @@ def app() -> ExpressApp:
 
 
 def send(app: ExpressApp, method: str = "GET", path: str = "/", **fields: Any) -> Sent:
-    """Send an event of API Gateway with these fields; return the response."""
-    response = json.loads(json.dumps(app(proxy_event(path, method, headers={}) | fields, None)))
+    """Send an event of API Gateway, in which these fields are replaced; return the response."""
+    response = app(proxy_event(path, method, headers={}) | fields, None)
+    response = json.loads(json.dumps(response))  # as Lambda sends it
     body = response["body"].encode()
     if response.get("isBase64Encoded"):
         body = b64decode(body)
-    headers = response["headers"] | response["multiValueHeaders"]
-    return Sent(response["statusCode"], {name.lower(): headers[name] for name in headers}, body)
+    return Sent(response["statusCode"], response["headers"] | response["multiValueHeaders"], body)
 
 
 def sent_for(value: Any, headers: Any = None, method: str = "GET") -> Sent:
@@ -81,7 +80,7 @@ def sent_for(value: Any, headers: Any = None, method: str = "GET") -> Sent:
     ],
 )
 def test_a_value_has_a_type_and_a_tag(value: Any, content_type: str, body: bytes, tag: str) -> None:
-    assert sent_for(value) == (200, {"content-type": content_type, "etag": tag}, body)
+    assert sent_for(value) == (200, {"Content-Type": content_type, "ETag": tag}, body)
 
 
 @pytest.mark.parametrize(
@@ -120,7 +119,7 @@ def test_json_is_written_as_javascript_writes_it(value: Any, text: str) -> None:
     ],
 )
 def test_a_text_says_that_it_is_utf_8(body: Any, given: str, sent: str) -> None:
-    assert sent_for(Response(body, {"content-type": given})).headers["content-type"] == sent
+    assert sent_for(Response(body, {"content-type": given})).headers["Content-Type"] == sent
 
 
 def test_bytes_that_are_no_text_are_sent_in_base64(app: ExpressApp) -> None:
@@ -133,22 +132,23 @@ def test_bytes_that_are_no_text_are_sent_in_base64(app: ExpressApp) -> None:
 
 
 @pytest.mark.parametrize(
-    ("view", "headers", "body"),
+    ("value", "headers", "body"),
     [
-        (Response("x", {}, 404), {"content-type": HTML, "etag": TAG_OF_X}, b"x"),
-        (Response("x", {"etag": TAG}, 201), {"content-type": HTML, "etag": TAG}, b"x"),
-        (Response("x", {}, 204), {"etag": TAG_OF_X}, b""),
-        (Response("", {"X-A": "b"}, 204), {"x-a": "b"}, b""),
-        (Response("x", {}, 205), {"content-type": HTML, "etag": TAG_OF_X}, b""),
-        (Response(None, {"ETag": TAG}, 304), {"etag": TAG}, b""),
+        (Response("x", {}, 404), {"Content-Type": HTML, "ETag": TAG_OF_X}, b"x"),
+        (Response("x", {"etag": TAG}, 201), {"Content-Type": HTML, "ETag": TAG}, b"x"),
+        (Response("x", {}, 204), {"ETag": TAG_OF_X}, b""),
+        (Response("", {"X-A": "b"}, 204), {"X-A": "b"}, b""),
+        (Response("x", {}, 205), {"Content-Type": HTML, "ETag": TAG_OF_X}, b""),
+        (Response(None, {"ETag": TAG}, 304), {"ETag": TAG}, b""),
     ],
 )
-def test_a_response_keeps_its_status_and_tag(view: Response, headers: Any, body: bytes) -> None:
-    assert sent_for(view, {"If-None-Match": ","}) == (view.status_code, headers, body)
+def test_a_response_keeps_its_status_and_tag(value: Response, headers: Any, body: bytes) -> None:
+    # The client names no tag at all: this must not match a response that has none, either.
+    assert sent_for(value, {"If-None-Match": ","}) == (value.status_code, headers, body)
 
 
 def test_304_has_the_headers_of_the_response_and_no_body() -> None:
-    headers = {"content-type": HTML, "etag": TAG_OF_X}
+    headers = {"Content-Type": HTML, "ETag": TAG_OF_X}
     assert sent_for("x", {"If-None-Match": TAG_OF_X}) == (304, headers, b"")
 
 
@@ -209,9 +209,9 @@ def test_304_is_for_a_client_that_has_the_entity_tag(
     ],
 )
 def test_304_is_for_a_copy_that_is_not_older(modified: str, since: str, status: int) -> None:
-    view, headers = Response("a", {"last-modified": modified}), {"If-Modified-Since": since}
-    assert sent_for(view, headers).status == status
-    assert sent_for(view, headers | {"If-None-Match": '"b"'}).status == 200
+    value, headers = Response("a", {"last-modified": modified}), {"If-Modified-Since": since}
+    assert sent_for(value, headers).status == status
+    assert sent_for(value, headers | {"If-None-Match": '"b"'}).status == 200
 
 
 def test_a_header_is_sent_as_text() -> None:
@@ -221,7 +221,7 @@ def test_a_header_is_sent_as_text() -> None:
 
 
 @pytest.mark.parametrize(
-    ("view", "message"),
+    ("value", "message"),
     [
         ([object()], "the response is a object, which JSON does not have"),
         ({"a": {"tags": [{1}]}}, "tags is a set, which JSON does not have"),
@@ -236,9 +236,9 @@ def test_a_header_is_sent_as_text() -> None:
     ],
 )
 def test_what_cannot_be_sent_is_a_500_and_the_log_names_it(
-    view: Any, message: str, caplog: Any
+    value: Any, message: str, caplog: Any
 ) -> None:
-    assert sent_for(view)[:2] == (500, {})
+    assert sent_for(value)[:2] == (500, {})
     assert caplog.text.endswith(f"Error: {message}\n")
 
 
@@ -246,36 +246,35 @@ def test_names_of_headers_have_no_case_and_the_last_one_counts(app: ExpressApp) 
     own: dict[str, Any] = {"x-a": "1", "X-A": "2", "content-type": "text/csv"}
     own["access-control-allow-origin"] = "b"
     app.route("/", cors=True)(lambda: Response("x", own))
-    headers = app(proxy_event("/"), None)["headers"]
+    headers = send(app).headers
     assert headers.pop("Access-Control-Allow-Headers").startswith("Authorization,")
     assert headers.pop("access-control-allow-origin") == "b"
     assert headers == {"X-A": "2", "Content-Type": "text/csv; charset=utf-8", "ETag": TAG_OF_X}
 
 
-def fail(*_: Any) -> None:
+def refuse(*_: Any) -> None:
+    """A view, or a middleware."""
     raise UnauthorizedError("who?")
 
 
 def test_an_error_of_a_middleware_has_its_status_and_the_cors_headers(app: ExpressApp) -> None:
-    app.route("/", methods=["POST"], cors=CORSConfig(allow_origin="b.org"))("x".lower)
-    app.register_middleware(fail, "http")
+    app.route("/", methods=["POST"], cors=CORSConfig(allow_origin="b.org"))(lambda: "x")
+    app.register_middleware(refuse, "http")
     status, headers, body = send(app, "POST")
     assert (status, body) == (401, b'{"Code":"UnauthorizedError","Message":"who?"}')
-    assert (headers["content-type"], headers["access-control-allow-origin"]) == (JSON, "b.org")
+    assert headers["Content-Type"] == JSON
+    assert headers["Access-Control-Allow-Origin"] == "b.org"
 
 
-@pytest.mark.parametrize(("view", "status"), [("x".lower, 304), (fail, 401), ([].pop, 500)])
-def test_each_response_has_the_cors_headers(app: ExpressApp, view: Any, status: int) -> None:
+@pytest.mark.parametrize(
+    ("view", "status"), [(lambda: "x", 304), (refuse, 401), (lambda: 1 / 0, 500)]
+)
+def test_each_response_has_the_cors_headers(
+    app: ExpressApp, view: Callable[[], Any], status: int
+) -> None:
     app.route("/", cors=True)(view)
     sent = send(app, headers={"If-None-Match": "*"})
-    assert (sent.status, sent.headers["access-control-allow-origin"]) == (status, "*")
-
-
-def test_the_middleware_can_be_replaced(app: ExpressApp) -> None:
-    app.route("/")(lambda: b"a")
-    assert app.middleware_handlers == [(app.like_express, "http")]
-    app.middleware_handlers.clear()
-    assert send(app) == (200, {}, b"a")
+    assert (sent.status, sent.headers["Access-Control-Allow-Origin"]) == (status, "*")
 
 
 def test_debug_is_chalice_s() -> None:
@@ -284,55 +283,19 @@ def test_debug_is_chalice_s() -> None:
     assert b"ZeroDivisionError" in send(app).body
 
 
-def test_head_comes_with_get(app: ExpressApp) -> None:
-    app.route("/", name="index", api_key_required=True, cors=True)(lambda: "a")
-    get, head = app.routes["/"].values()
-    assert vars(head) == vars(get) | {"method": "HEAD"}
-    assert send(app, "HEAD") == send(app)  # API Gateway counts the body and drops it
-    app.route("/form", methods=["POST"])(lambda: "a")
-    assert [*app.routes["/form"]] == ["POST"]
-
-
-def test_a_head_route_of_your_own_comes_before_its_get(app: ExpressApp) -> None:
-    app.route("/", methods=["HEAD"])(lambda: "own")
+def test_head_has_the_response_of_get(app: ExpressApp) -> None:
     app.route("/")(lambda: "a")
-    assert (send(app, "HEAD").body, send(app).body) == (b"own", b"a")
+    assert send(app, "HEAD") == send(app)  # API Gateway counts the body and drops it
 
 
 def test_chalice_local_closes_the_connection_after_head(
     app: ExpressApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     app.route("/")(lambda: Response("a", {"connection": "upgrade"}))
-    assert send(app, "HEAD").headers["connection"] == "upgrade"
-    monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")
-    assert send(app).headers["connection"] == "upgrade"
-    headers = app(proxy_event("/", "HEAD"), None)["headers"]
-    assert (headers["Connection"], "connection" in headers) == ("close", False)
-
-
-AUTH_EVENT = {"type": "", "authorizationToken": "t", "methodArn": "arn:aws:a:b:c:api/dev/GET/a"}
-
-
-def test_an_authorizer_that_lets_get_in_lets_head_in(app: ExpressApp) -> None:
-    kept = AuthResponse([AuthRoute("/a", ["GET"]), AuthRoute("/b", ["POST"]), "/c"], "me")
-    authorizer = app.authorizer(name="auth")(lambda request: kept)
-    for _ in range(2):
-        (statement,) = authorizer(AUTH_EVENT, None)["policyDocument"]["Statement"]
-        allowed = sorted(arn.split(":")[-1] for arn in statement["Resource"])
-        assert allowed == ["api/dev/*/c", "api/dev/GET/a", "api/dev/HEAD/a", "api/dev/POST/b"]
-
-
-def test_an_authorizer_may_return_anything_else(app: ExpressApp) -> None:
-    assert app.authorizer(name="auth")(lambda request: request.token)(AUTH_EVENT, None) == "t"
-
-
-@pytest.mark.parametrize("method", ["GET", "HEAD", "POST"])
-def test_a_route_accepts_any_content_type_or_those_it_names(app: ExpressApp, method: str) -> None:
-    app.route("/any", methods=["GET", "POST"])(lambda: "a")
-    app.route("/csv", methods=["GET", "POST"], content_types=["text/csv"])(lambda: "a")
-    headers = {"content-type": "text/plain"}
-    assert send(app, method, "/any", headers=headers).status == 200
-    assert send(app, method, "/csv", headers=headers).status == 415
+    assert send(app, "HEAD").headers["Connection"] == "upgrade"
+    monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")  # which `chalice local` sets
+    assert send(app, "GET").headers["Connection"] == "upgrade"
+    assert send(app, "HEAD").headers["Connection"] == "close"
 
 
 @pytest.mark.parametrize(
@@ -370,7 +333,17 @@ def test_a_json_body_is_of_a_json_type(app: ExpressApp, content_type: str, value
     assert send(app, body="[1]").body == b"null"
 
 
-@pytest.mark.parametrize("body", ["", '{"a"', "NaN", "[" * 100_000, b"\xff", "1" * 9_999])
+@pytest.mark.parametrize(
+    "body",
+    [
+        "",
+        '{"a"',
+        "NaN",
+        "[" * 100_000,  # Python raises RecursionError
+        "1" * 9_999,  # Python refuses to make an integer of it
+        b"\xff",  # not UTF-8
+    ],
+)
 def test_a_body_that_is_not_json_is_a_400(app: ExpressApp, body: Any) -> None:
     app.route("/")(lambda: app.current_request.json_body)
     sent = send(app, body=body, headers={"content-type": "application/json"})
@@ -398,32 +371,3 @@ def test_an_event_from_elsewhere_also_gets_a_response(app: ExpressApp, event: An
     assert json.loads(app(event, None)["body"])["Message"] == "Unknown request."
     app.register_middleware(lambda *_: Response("kept warm"), "http")
     assert app(event, None)["body"] == "kept warm"
-
-
-@pytest.mark.parametrize("declare", ["route", "schedule", "middleware"])
-def test_an_async_def_is_refused_when_it_is_declared(app: ExpressApp, declare: str) -> None:
-    async def view() -> str:
-        return "a"
-
-    async def stream() -> AsyncIterator[str]:
-        yield "a"
-
-    for function in (view, stream):
-        with pytest.raises(TypeError, match=f"{function.__name__} is an `async def`: write `def`"):
-            getattr(app, declare)("/")(function)
-    assert not app.routes
-
-
-def test_a_blueprint_can_be_registered_again(app: ExpressApp) -> None:
-    blueprint = Blueprint("other")
-    blueprint.route("/a")(lambda: "a")
-    app.register_blueprint(blueprint, url_prefix="/v1")
-    app.register_blueprint(blueprint)
-    assert [*app.routes] == ["/v1/a", "/a"]
-    assert [send(app, "HEAD", path).body for path in app.routes] == [b"a", b"a"]
-
-
-def test_a_view_does_not_take_the_place_of_a_function_of_its_name(app: ExpressApp) -> None:
-    app.lambda_function(name="run")(lambda event, context: "a function")
-    app.route("/", name="run")(lambda: "a view")
-    assert Client(app).lambda_.invoke("run").payload == "a function"

@@ -2,30 +2,15 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
-from unittest.mock import MagicMock
 
 import pytest
 from chalice import Blueprint
 
 from chalicelib.express import ExpressApp
-
-KINDS: dict[str, list[Any]] = {  # and their first arguments
-    "lambda_function": [],
-    "authorizer": [],
-    "on_ws_connect": [],
-    "on_ws_message": [],
-    "on_ws_disconnect": [],
-    "schedule": ["rate(1 hour)"],
-    "on_cw_event": [{}],
-    "on_s3_event": ["bucket"],
-    "on_sns_message": ["topic"],
-    "on_sqs_message": ["queue"],
-    "on_kinesis_record": ["stream"],
-    "on_dynamodb_record": ["arn"],
-}
 
 
 @pytest.fixture
@@ -36,8 +21,13 @@ def module(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     return module
 
 
-def test_lambda_starts_the_function_that_was_meant(module: ModuleType) -> None:
-    app = ExpressApp("other", configure_logs=False)
+@pytest.fixture
+def app() -> ExpressApp:
+    """An app without functions."""
+    return ExpressApp("other", configure_logs=False)
+
+
+def test_lambda_starts_the_function_that_was_meant(app: ExpressApp, module: ModuleType) -> None:
     for letter in ("a", "b"):
         blueprint = Blueprint(f"chalicelib.{letter}")
         blueprint.lambda_function(name="run")(lambda event, context, letter=letter: letter)
@@ -50,33 +40,62 @@ def test_lambda_starts_the_function_that_was_meant(module: ModuleType) -> None:
     assert results == {"run": "own", "a_run": "a", "b_run": "b"}
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_each_kind_of_function_of_a_blueprint_starts_from_app_py(
-    kind: str, module: ModuleType
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda blueprint: blueprint.lambda_function(name="run"),
+        lambda blueprint: blueprint.authorizer(name="run"),
+        lambda blueprint: blueprint.on_ws_connect(name="run"),
+        lambda blueprint: blueprint.on_ws_message(name="run"),
+        lambda blueprint: blueprint.on_ws_disconnect(name="run"),
+        lambda blueprint: blueprint.schedule("rate(1 hour)", name="run"),
+        lambda blueprint: blueprint.on_cw_event({}, name="run"),
+        lambda blueprint: blueprint.on_s3_event("bucket", name="run"),
+        lambda blueprint: blueprint.on_sns_message("topic", name="run"),
+        lambda blueprint: blueprint.on_sqs_message("queue", name="run"),
+        lambda blueprint: blueprint.on_kinesis_record("stream", name="run"),
+        lambda blueprint: blueprint.on_dynamodb_record("arn", name="run"),
+    ],
+)
+def test_lambda_finds_each_kind_of_function_in_app_py(
+    app: ExpressApp, module: ModuleType, declare: Callable[[Blueprint], Any]
 ) -> None:
-    app = ExpressApp("other", configure_logs=False)
-    blueprint, function = Blueprint("chalicelib.a"), MagicMock()
-    getattr(blueprint, kind)(*KINDS[kind], name="run")(function)
+    blueprint = Blueprint("chalicelib.a")
+    declare(blueprint)(print)
     app.register_blueprint(blueprint, name_prefix="a_")
     functions: list[Any] = [*app.event_sources, *app.pure_lambda_functions]
     functions += [*app.builtin_auth_handlers, *app.websocket_handlers.values()]
     (declared,) = functions
     assert (declared.name, declared.handler_string) == ("a_run", "app._function_a_run")
-    started = vars(module)["_function_a_run"]
-    started(MagicMock(), None)
-    assert len(function.call_args.args) == (2 if kind == "lambda_function" else 1)
-    assert app.handler_map == {"a_run": started}
-    assert getattr(started, "name", "a_run") == "a_run"  # an authorizer's, by which routes find it
+    assert app.handler_map == {"a_run": vars(module)["_function_a_run"]}
 
 
-IMPORT = """
-import sys
-from types import ModuleType
+def test_the_middleware_surrounds_a_blueprint_s_websocket(app: ExpressApp) -> None:
+    blueprint = Blueprint("chalicelib.a")
+    blueprint.on_ws_connect(name="connect")(lambda event: {"body": event.connection_id})
+    app.register_blueprint(blueprint)
+    app.register_middleware(lambda event, get_response: get_response(event) | {"statusCode": 202})
+    context = {"apiId": "a", "domainName": "b", "stage": "c", "connectionId": "d"}
+    response = app.handler_map["connect"]({"requestContext": context}, None)
+    assert response == {"statusCode": 202, "body": "d"}
 
-import contextlib, json, logging, re  # Lambda's own client has them
 
-for name in ("chalice", "chalice.app"):  # what stands for Chalice has any name
-    sys.modules[name] = ModuleType(name)
+def test_a_route_finds_a_blueprint_s_authorizer_by_its_name(app: ExpressApp) -> None:
+    blueprint = Blueprint("chalicelib.a")
+    authorizer = blueprint.authorizer(name="users")(lambda request: None)
+    app.register_blueprint(blueprint, name_prefix="a_")
+    (declared,) = app.builtin_auth_handlers
+    assert authorizer.name == declared.name == "a_users"
+
+
+# This prints what the import of express.py imports, beyond what Lambda's client has imported. In
+# Chalice's place are modules that have a class of any name: Chalice would import most of it, too,
+# but the kit takes out of Chalice what no request needs.
+PROGRAM = """
+import contextlib, json, logging, re, sys, types  # as Lambda's client
+
+for name in ("chalice", "chalice.app"):
+    sys.modules[name] = types.ModuleType(name)
     sys.modules[name].__getattr__ = lambda name: type(name, (), {})
 before = {*sys.modules}
 import chalicelib.express
@@ -86,6 +105,6 @@ print(*sorted({*sys.modules} - before))
 
 def test_the_start_imports_only_what_a_request_needs() -> None:
     project = Path(__file__).parent.parent
-    imported = subprocess.check_output([sys.executable, "-c", IMPORT], cwd=project, text=True)
+    imported = subprocess.check_output([sys.executable, "-c", PROGRAM], cwd=project, text=True)
     own = {"chalicelib", "chalicelib.express", "chalicelib.logs"}
     assert {*imported.split()} <= own | {"__future__", "_sha1", "binascii"}
