@@ -1,4 +1,4 @@
-"""The log: each record is a line of JSON on standard output; in a terminal, text for people.
+"""The log: each record is a line of JSON on standard output.
 
 The names of the fields are those of Lambda's own JSON
 (https://docs.aws.amazon.com/lambda/latest/dg/python-logging.html).
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from typing import Any
 
 LOG = logging.getLogger(__name__)
-RECORD_ATTRIBUTES = vars(logging.makeLogRecord({}))  # every record's; others are `extra`
+# At DEBUG, the AWS SDK logs tokens and your customers' data, and Chalice each step of a deploy. At
+# INFO, the SDK logs at each cold start where its credentials are.
+NOISY = ("boto3", "botocore", "s3transfer", "urllib3", "chalice")
+RECORD_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({})))  # every record's; others are `extra`
 JSON = JSONEncoder(default=str, allow_nan=False)
 thread_state = local()  # `chalice local` serves each client in a thread of its own
 
@@ -37,15 +40,12 @@ def configure_logs() -> None:
     level = logging.getLevelName(name.upper())
     if not isinstance(level, int):
         raise ValueError(f"LOG_LEVEL is {name!r}: choose DEBUG, INFO, WARNING, ERROR or CRITICAL.")
-    # This replaces Lambda's own handler. The format is that of a terminal.
-    text = "%(levelname)s %(message)s"
-    logging.basicConfig(level=level, handlers=[JsonLines()], format=text, force=True)
+    # This replaces Lambda's own handler.
+    logging.basicConfig(level=level, handlers=[JsonLines()], force=True)
     logging.captureWarnings(True)
-    # At DEBUG, the AWS SDK logs tokens and your customers' data, and Chalice each step of a deploy.
-    # At INFO, the SDK logs at each cold start where its credentials are.
-    for sdk in map(logging.getLogger, ["boto3", "botocore", "s3transfer", "urllib3", "chalice"]):
-        if level < logging.WARNING and not sdk.level:  # nobody has set it
-            sdk.setLevel(logging.WARNING)
+    for logger in map(logging.getLogger, NOISY):
+        if level < logging.WARNING and not logger.level:  # nobody has set it
+            logger.setLevel(logging.WARNING)
 
 
 class JsonLines(logging.Handler):
@@ -54,27 +54,24 @@ class JsonLines(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a record, unless another handler does; if that fails, the code continues."""
         try:
-            if written_elsewhere(record.name):
-                return
-            line = self.format(record) if sys.stdout.isatty() else json_line(record)
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
+            if not written_elsewhere(record.name):
+                sys.stdout.write(json_line(record) + "\n")
+                sys.stdout.flush()
         except Exception:
             self.handleError(record)
 
 
 def written_elsewhere(name: str) -> bool:
-    """Tell whether a logger, or one above it, has a handler of its own, as Powertools' has.
+    """Tell whether another handler writes the records of a logger, as Powertools' does.
 
-    A library's NullHandler writes nothing, and the root logger's others count if they write to the
-    console, too.
+    Those of the root logger count only if they write to the console.
     """
-    logger = logging.getLogger(name)
-    while logger.parent:
+    logger, root = logging.getLogger(name), logging.getLogger()
+    while logger.parent:  # all except the root logger have one
         if any(not isinstance(handler, logging.NullHandler) for handler in logger.handlers):
-            return True
+            return True  # a library's NullHandler writes nothing
         logger = logger.parent
-    streams = [getattr(handler, "stream", None) for handler in logger.handlers]
+    streams = [getattr(handler, "stream", None) for handler in root.handlers]
     return sys.stdout in streams or sys.stderr in streams
 
 
@@ -104,14 +101,15 @@ def json_line(record: logging.LogRecord) -> str:
 def log_invocation(event: Any, get_response: Callable[[Any], Any]) -> Any:
     """Log each request of API Gateway, and the exceptions of the app's other functions.
 
-    Chalice middleware for all events.
+    Chalice middleware for all events: `event` is a Request, or the event of another function, or
+    None for an event that is none of the app's.
     """
     if isinstance(event, Request):
-        return log_request(event, get_response)
+        return log_request(event, get_response)  # Chalice logs its exceptions
     set_ids(getattr(event, "context", None), None)
     try:
         return get_response(event)
-    except Exception:  # Chalice logs those of requests
+    except Exception:
         LOG.exception("Unhandled exception")
         raise
 
@@ -134,7 +132,8 @@ def set_ids(context: Any, extended_id: str | None) -> None:
     """Set the ids that each line has until the next event. Clients can choose neither.
 
     `requestId` is Lambda's, as in its REPORT lines; `extendedRequestId` is API Gateway's, as in its
-    access log. They stay, because Chalice logs what a middleware raises after this one returns.
+    access log. Nothing clears them at the end: Chalice's error handler is outside this middleware,
+    and still logs what other middleware raises.
     """
     ids = {"requestId": getattr(context, "aws_request_id", None), "extendedRequestId": extended_id}
     thread_state.ids = {name: value for name, value in ids.items() if value}

@@ -6,7 +6,7 @@ import logging
 import math
 import sys
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from decimal import Decimal
 from threading import Thread
 from types import SimpleNamespace
@@ -22,25 +22,26 @@ from chalicelib.logs import configure_logs, json_line, thread_state
 Lines = Callable[[], list[dict[str, Any]]]
 Patch = pytest.MonkeyPatch
 LIBRARY = logging.getLogger("a.library")
-SDK = ["boto3", "botocore", "s3transfer", "urllib3", "chalice"]
+NOISY = ["boto3", "botocore", "s3transfer", "urllib3", "chalice"]
 CONTEXT = SimpleNamespace(aws_request_id="8476a536-e9f4-11e8-9739-2dfe598c3fcd")
 IDS = {"requestId": CONTEXT.aws_request_id, "extendedRequestId": "JJbxmplHYosFVYQ="}
 
 
-@pytest.fixture
-def lines(request: Any, capsys: Any, monkeypatch: Patch) -> Iterator[Lines]:
-    """What has been logged since it was last asked for, parsed. The parameter is the LOG_LEVEL."""
+@pytest.fixture(autouse=True)
+def new_process(monkeypatch: Patch) -> None:
+    """The log as Lambda starts a process with it, and no LOG_LEVEL."""
     monkeypatch.delenv("LOG_LEVEL", raising=False)
-    if hasattr(request, "param"):
-        monkeypatch.setenv("LOG_LEVEL", request.param)
-    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.NullHandler()])  # as Lambda's own
-    for name in ("", *SDK):
+    monkeypatch.setattr(logging.getLogger(), "handlers", [logging.NullHandler()])  # Lambda's own
+    for name in ("", *NOISY):
         monkeypatch.setattr(logging.getLogger(name), "level", logging.NOTSET)
     logging.captureWarnings(False)
-    configure_logs()
     vars(thread_state).clear()
-    yield lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    logging.captureWarnings(False)
+
+
+@pytest.fixture
+def lines(capsys: Any) -> Lines:
+    """What has been logged since it was last asked for, parsed."""
+    return lambda: [json.loads(line) for line in capsys.readouterr().out.splitlines()]
 
 
 def app_with(view: Callable[[], Any]) -> ExpressApp:
@@ -68,7 +69,6 @@ def fail(*_: Any) -> None:
     ],
 )
 def test_a_record_is_a_line(record: dict[str, Any], fields: dict[str, Any]) -> None:
-    vars(thread_state).clear()
     usual = {"msg": "paid", "name": "a.b", "levelname": "INFO", "created": 0, "msecs": 0}
     (line,) = json_line(logging.makeLogRecord(usual | record)).splitlines()
     known = {"timestamp": "1970-01-01T00:00:00.000Z", "level": "INFO", "logger": "a.b"}
@@ -91,7 +91,7 @@ def test_a_request_is_a_line_whose_path_and_ids_no_client_chooses(
 
 def test_an_error_is_a_line_with_its_traceback(lines: Lines) -> None:
     assert "secret" not in app_with(fail)(proxy_event("/"), CONTEXT)["body"]
-    error, request = lines()
+    error, request = lines()  # the view raised before the request ended
     assert (error["level"], request["status"]) == ("ERROR", 500)
     assert (error["errorType"], error["errorMessage"]) == ("ValueError", "a secret\nof two lines")
     assert error["stackTrace"][0] == "Traceback (most recent call last):"
@@ -102,7 +102,7 @@ def test_an_error_of_another_middleware_has_the_request_ids(lines: Lines) -> Non
     app = app_with(lambda: "a")
     app.register_middleware(fail)
     app(proxy_event("/"), CONTEXT)
-    request, error = lines()
+    request, error = lines()  # Chalice logs what a middleware raised after all of them
     assert (request["status"], error["errorType"]) == (500, "ValueError")
     assert error.items() >= IDS.items()
 
@@ -145,27 +145,32 @@ def test_the_app_libraries_and_python_write_to_the_log(lines: Lines) -> None:
     assert [line["logger"] for line in lines()] == ["other", "a.library", "py.warnings"]
 
 
-def test_a_line_is_written_at_once(lines: Lines, monkeypatch: Patch) -> None:
+def test_a_line_is_written_at_once(monkeypatch: Patch) -> None:
+    configure_logs()
     written = io.BytesIO()
     monkeypatch.setattr("sys.stdout", io.TextIOWrapper(written))
     LIBRARY.info("a message")
     assert written.getvalue().endswith(b"}\n")
 
 
-def test_a_mistake_in_logging_does_not_fail_the_request(lines: Lines, capsys: Any) -> None:
+def test_a_mistake_in_logging_does_not_fail_the_request(capsys: Any) -> None:
     app = app_with(lambda: LIBRARY.info("%d", "two"))
     assert app(proxy_event("/"), None)["statusCode"] == 200
     assert "Message: '%d'\nArguments: ('two',)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
-    ("lines", "logged"),
+    ("level", "logged"),
     [("DEBUG", ["debug", "info", "error"]), ("error", ["error"])],
-    indirect=["lines"],
 )
-def test_the_level_is_a_setting(lines: Lines, logged: list[str]) -> None:
-    for name in ("debug", "info", "error"):
-        getattr(LIBRARY, name)(name)
+def test_the_level_is_a_setting(
+    lines: Lines, monkeypatch: Patch, level: str, logged: list[str]
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", level)
+    configure_logs()
+    LIBRARY.debug("debug")
+    LIBRARY.info("info")
+    LIBRARY.error("error")
     assert [line["message"] for line in lines()] == logged
 
 
@@ -175,17 +180,19 @@ def test_an_unknown_level_is_refused(monkeypatch: Patch) -> None:
         configure_logs()
 
 
-@pytest.mark.parametrize("name", [*SDK, "botocore.auth"])
-@pytest.mark.parametrize(
-    ("lines", "logged"), [("DEBUG", ["a warning"]), ("ERROR", [])], indirect=["lines"]
-)
-def test_of_the_sdk_only_warnings_are_logged(lines: Lines, logged: list[str], name: str) -> None:
+@pytest.mark.parametrize("name", [*NOISY, "botocore.auth"])
+@pytest.mark.parametrize(("level", "logged"), [("DEBUG", ["a warning"]), ("ERROR", [])])
+def test_of_noisy_libraries_only_warnings_are_logged(
+    lines: Lines, monkeypatch: Patch, name: str, level: str, logged: list[str]
+) -> None:
+    monkeypatch.setenv("LOG_LEVEL", level)
+    configure_logs()
     logging.getLogger(name).info("Found credentials in environment variables.")
     logging.getLogger(name).warning("a warning")
     assert [line["message"] for line in lines()] == logged
 
 
-def test_somebody_can_set_the_sdk_s_level(lines: Lines, monkeypatch: Patch) -> None:
+def test_somebody_can_set_the_level_of_a_noisy_library(lines: Lines, monkeypatch: Patch) -> None:
     monkeypatch.setattr(logging.getLogger("boto3"), "level", logging.DEBUG)
     configure_logs()
     logging.getLogger("boto3").debug("debug")
@@ -204,19 +211,10 @@ def test_somebody_can_set_the_sdk_s_level(lines: Lines, monkeypatch: Patch) -> N
     ],
 )
 def test_what_another_handler_writes_is_written_once(
-    lines: Lines, capsys: Any, monkeypatch: Patch, name: str, handler: Any, logged: bool
+    capsys: Any, monkeypatch: Patch, name: str, handler: Any, logged: bool
 ) -> None:
+    configure_logs()
     logger = logging.getLogger(name)
     monkeypatch.setattr(logger, "handlers", [*logger.handlers, handler()])
     LIBRARY.info("once")
     assert ('"message": "once"' in capsys.readouterr().out) == logged
-
-
-def test_a_terminal_gets_text_for_people(lines: Lines, monkeypatch: Patch) -> None:
-    terminal = io.StringIO()
-    monkeypatch.setattr(terminal, "isatty", lambda: True)
-    monkeypatch.setattr("sys.stdout", terminal)
-    app_with(fail)(proxy_event("/"), CONTEXT)
-    error, *traceback, request = terminal.getvalue().splitlines()
-    assert (error, request) == ("ERROR Caught exception for path /", "INFO GET / 500")
-    assert traceback[-2:] == ["ValueError: a secret", "of two lines"]
