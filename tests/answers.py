@@ -1,10 +1,10 @@
-"""What the service answers: what the Express app that it replaces answered.
+"""What the service answers: what the Express app answered, and, for no route, API Gateway.
 
 Add a line for each of your routes. `test_app.py` sends these requests in process, `test_served.py`
 over HTTP, under `make run` and in the emulated AWS. A line can state any header, and a request's
 headers and body too:
 
-    Line("POST /links", Answer("", {"Location": "/links/1"}, 201), JSON, '{"url": "/"}')
+    Case("POST /links", Answer("", {"Location": "/links/1"}, 201), JSON, '{"url": "/"}')
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ class Answer(NamedTuple):
     status: int = 200
 
 
-class Line(NamedTuple):
+class Case(NamedTuple):
     """A request and what it is answered with."""
 
     request: str
@@ -39,32 +39,32 @@ TEST = Answer("test", {**HTML, "ETag": TEST_TAG})
 NO_ROUTE = Answer('{"message":"Missing Authentication Token"}', JSON, 403)
 
 ANSWERS = [
-    Line("GET /", HELLO),
-    Line("GET //", HELLO),
-    Line("HEAD /", HELLO._replace(body="")),
-    Line("GET /test", TEST),
-    Line("GET /test/", TEST),
-    Line("GET /test?a=1&a=2&b=", TEST),
-    Line("HEAD /test", TEST._replace(body="")),
-    Line("GET /test", TEST, {"Range": "bytes=0-1"}),
-    Line("GET /test", TEST, {"Accept": "application/octet-stream"}),
-    Line("GET /test", TEST, {"Accept-Encoding": "gzip"}),
-    Line("GET /test", TEST, {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}),
-    Line("GET /test", Answer("", TEST.headers, 304), {"If-None-Match": TEST_TAG}),
-    Line("HEAD /", Answer("", HELLO.headers, 304), {"If-None-Match": HELLO_TAG}),
-    Line("GET /", HELLO, {"If-None-Match": TEST_TAG}),
-    Line("GET /test", TEST, {"If-None-Match": "*", "Cache-Control": "no-cache"}),
-    Line("GET /nothing", NO_ROUTE),
-    Line("GET /TEST", NO_ROUTE),
-    Line("POST /", NO_ROUTE, JSON, "{}"),
-    Line("OPTIONS /test", NO_ROUTE),
+    Case("GET /", HELLO),
+    Case("GET //", HELLO),
+    Case("HEAD /", HELLO._replace(body="")),
+    Case("GET /test", TEST),
+    Case("GET /test/", TEST),
+    Case("GET /test?a=1&a=2&b=", TEST),
+    Case("HEAD /test", TEST._replace(body="")),
+    Case("GET /test", TEST, {"Range": "bytes=0-1"}),
+    Case("GET /test", TEST, {"Accept": "application/octet-stream"}),
+    Case("GET /test", TEST, {"Accept-Encoding": "gzip"}),
+    Case("GET /test", TEST, {"If-Modified-Since": "Fri, 01 Jan 2100 00:00:00 GMT"}),
+    Case("GET /test", Answer("", TEST.headers, 304), {"If-None-Match": TEST_TAG}),
+    Case("HEAD /", Answer("", HELLO.headers, 304), {"If-None-Match": HELLO_TAG}),
+    Case("GET /", HELLO, {"If-None-Match": TEST_TAG}),
+    Case("GET /test", TEST, {"If-None-Match": "*", "Cache-Control": "no-cache"}),
+    Case("GET /nothing", NO_ROUTE),
+    Case("GET /TEST", NO_ROUTE),
+    Case("POST /", NO_ROUTE, JSON, "{}"),
+    Case("OPTIONS /test", NO_ROUTE),
 ]
 
-each_line = pytest.mark.parametrize(
-    "line", ANSWERS, ids=lambda line: f"{line.request} {line.headers}"
+each_case = pytest.mark.parametrize(
+    "case", ANSWERS, ids=lambda case: f"{case.request} {case.headers}"
 )
 
 
-def seen(line: Line, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
-    """Return a response as an answer, to compare it with that of a line."""
-    return Answer(body.decode(), {name: headers.get(name) for name in line.answer.headers}, status)
+def answer_of(case: Case, status: int, headers: Mapping[str, str], body: bytes) -> Answer:
+    """Return a response as an answer with the headers that a case states, to compare the two."""
+    return Answer(body.decode(), {name: headers.get(name) for name in case.answer.headers}, status)

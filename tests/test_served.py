@@ -3,7 +3,7 @@
 import pytest
 import requests
 
-from tests.answers import Line, each_line, seen
+from tests.answers import Case, answer_of, each_case
 
 
 @pytest.fixture(params=["local_url", "deployed_url"])
@@ -12,10 +12,10 @@ def url(request: pytest.FixtureRequest) -> str:
     return str(request.getfixturevalue(request.param))
 
 
-@each_line
-def test_answers(url: str, line: Line) -> None:
-    method, path = line.request.split()
+@each_case
+def test_answers(url: str, case: Case) -> None:
+    method, path = case.request.split()
     response = requests.request(
-        method, url + path, headers=line.headers, data=line.body, allow_redirects=False, timeout=60
+        method, url + path, headers=case.headers, data=case.body, allow_redirects=False, timeout=60
     )
-    assert seen(line, response.status_code, response.headers, response.content) == line.answer
+    assert answer_of(case, response.status_code, response.headers, response.content) == case.answer
