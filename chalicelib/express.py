@@ -94,7 +94,7 @@ class ExpressApp(Chalice):
         """Respond to an event of API Gateway. Another event has no request; it gets a 500.
 
         Between the first and the last line are the steps of Chalice's own `__call__`, with our
-        `Handler` and an `api` of its own.
+        `Handler` in place of Chalice's.
         """
         event = with_parameters(event)
         # `self.api` is what is deployed. This one keeps Response.to_dict from encoding bytes.
@@ -128,7 +128,7 @@ class ExpressApp(Chalice):
         spelling = {name.lower(): name for name in given}
         spelling |= {"content-type": "Content-Type", "etag": "ETag", "connection": "Connection"}
 
-        # What is sent has a type and a tag. A 204 or 304 without a body is ended, not sent.
+        # As `send`, add a type and a tag; as `end`, add none to a 204 or 304 without a body.
         status = response.status_code
         body, content_type = body_and_content_type(response.body, headers.get("content-type", ""))
         if response.body or status not in (204, 304):
@@ -222,7 +222,7 @@ def with_parameters(event: dict[str, Any]) -> dict[str, Any]:
 def with_text_body(response: dict[str, Any]) -> dict[str, Any]:
     """Return a response for API Gateway with its body as text: bytes that are none in Base64."""
     body = response["body"]
-    if not isinstance(body, bytes):  # `like_express` was removed
+    if not isinstance(body, bytes):  # a response that did not pass `like_express`, such as a 500
         return response
     try:
         return {**response, "body": body.decode()}
