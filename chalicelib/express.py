@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from binascii import b2a_base64
@@ -143,9 +142,9 @@ class ExpressApp(Chalice):
         if status == 204:
             headers.pop("content-type", None)
 
-        if request and request.method == "HEAD" and "AWS_CHALICE_CLI_MODE" in os.environ:
-            # API Gateway drops the body. `chalice local` sends it, and clients would read it as the
-            # next response, so close the connection (RFC 9112, 9.6).
+        # API Gateway drops the body of a response to HEAD. Plain `chalice local`, whose events have
+        # no such id, sends it: clients would read it as the next response (RFC 9112, 9.6).
+        if request and request.method == "HEAD" and "extendedRequestId" not in request.context:
             headers["connection"] = "close"
         return Response(body, {spelling[name]: value for name, value in headers.items()}, status)
 

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import pytest
 from chalice import CORSConfig, Response, UnauthorizedError
 from chalice.app import MultiDict
+from chalice.config import Config
+from chalice.local import LocalGateway
 
 from chalicekit.runtime.events import proxy_event
 from chalicelib.express import ExpressApp
@@ -288,14 +290,12 @@ def test_head_has_the_response_of_get(app: ExpressApp) -> None:
     assert send(app, "HEAD") == send(app)  # API Gateway counts the body and drops it
 
 
-def test_chalice_local_closes_the_connection_after_head(
-    app: ExpressApp, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_plain_chalice_local_closes_the_connection_after_head(app: ExpressApp) -> None:
     app.route("/")(lambda: Response("a", {"connection": "upgrade"}))
+    local = LocalGateway(app, Config())
+    sent = [local.handle_request(method, "/", {}, b"") for method in ("GET", "HEAD")]
+    assert [response["headers"]["Connection"] for response in sent] == ["upgrade", "close"]
     assert send(app, "HEAD").headers["Connection"] == "upgrade"
-    monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")  # which `chalice local` sets
-    assert send(app, "GET").headers["Connection"] == "upgrade"
-    assert send(app, "HEAD").headers["Connection"] == "close"
 
 
 @pytest.mark.parametrize(
