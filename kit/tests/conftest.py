@@ -34,5 +34,11 @@ def aws() -> Iterator[str]:
 
 @pytest.fixture
 def project(tmp_path: Path, aws: str) -> TestProject:
-    """A project around a small app."""
+    """A project around a small app, and an emulated AWS."""
     return TestProject(tmp_path / "project", aws)
+
+
+@pytest.fixture
+def offline(tmp_path: Path) -> TestProject:
+    """A project around a small app, without an AWS."""
+    return TestProject(tmp_path / "project")

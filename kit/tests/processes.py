@@ -12,13 +12,6 @@ from pathlib import Path
 import requests
 
 
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def wait_until(condition: Callable[[], object], seconds: float = 30) -> None:
     """Return once `condition` holds; fail if it does not within `seconds`."""
     deadline = time.monotonic() + seconds

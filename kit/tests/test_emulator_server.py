@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from chalicekit.emulator.on_demand import EmulatorProcess
+from chalicekit.ports import free_port
 from tests.emulated import client, deploy_echo, make_function, send
-from tests.processes import free_port, is_listening, serving, wait_until
+from tests.processes import is_listening, serving, wait_until
 
 
 def command(port: int) -> list[str]:
@@ -31,10 +32,10 @@ def terminal() -> Iterator[None]:
 @pytest.mark.parametrize(
     ("start", "end"),
     [
-        ('exec "$@"', signal.SIGTERM),
+        ('exec "$@"', signal.SIGTERM),  # the command takes the shell's place
         ('exec "$@"', signal.SIGHUP),
         ("trap '' INT; exec \"$@\"", signal.SIGINT),  # as in a script's background job
-        ('"$@" & wait', signal.SIGKILL),  # ends the parent only
+        ('"$@" & wait', signal.SIGKILL),  # ends the shell, which is the parent, only
     ],
 )
 def test_nothing_is_left_behind(tmp_path: Path, start: str, end: signal.Signals) -> None:

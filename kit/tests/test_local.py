@@ -12,17 +12,10 @@ from chalice import Chalice, CognitoUserPoolAuthorizer
 
 from chalicekit.errors import Refusal
 from chalicekit.local import advice_by_error, advice_for, open_routes, variables_for
-from chalicekit.ports import usable_port
+from chalicekit.ports import free_port, usable_port
 from chalicekit.project import Project
-from tests.processes import free_port, is_listening
+from tests.processes import is_listening
 from tests.project import TestProject
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> TestProject:
-    """A project without an AWS."""
-    return TestProject(tmp_path / "project")
-
 
 LIST_TABLES = "__import__('boto3').client('dynamodb').list_tables()['TableNames']"
 
@@ -30,29 +23,29 @@ LIST_TABLES = "__import__('boto3').client('dynamodb').list_tables()['TableNames'
 # What the app gets
 
 
-def test_the_app_has_its_host_folder_and_variables(project: TestProject) -> None:
-    project.change('"a sample"', "f\"{os.environ['LEVEL']} {os.getcwd()}\"")
+def test_the_app_has_its_host_folder_and_variables(offline: TestProject) -> None:
+    offline.change('"a sample"', "f\"{os.environ['LEVEL']} {os.getcwd()}\"")
     options = ("--stage", "prod", "--host", "127.0.0.2", "--no-autoreload")
-    with project.serve(*options) as running:
+    with offline.serve(*options) as running:
         assert running.url == f"http://127.0.0.2:{running.port}"
         assert not is_listening(running.port)  # on 127.0.0.1
-        assert running.get() == f"INFO {project.folder}"
+        assert running.get() == f"INFO {offline.folder}"
 
 
-def test_an_app_that_calls_aws_logs_one_line_that_says_what_to_do(project: TestProject) -> None:
-    project.change('"a sample"', LIST_TABLES)
-    home = project.folder.parent
+def test_an_app_that_calls_aws_logs_one_line_that_says_what_to_do(offline: TestProject) -> None:
+    offline.change('"a sample"', LIST_TABLES)
+    home = offline.folder.parent
     (home / ".aws").mkdir()
     (home / ".aws" / "credentials").write_text(
         "[default]\naws_access_key_id = own\naws_secret_access_key = own\n"
     )
-    with project.serve(HOME=str(home), AWS_PROFILE="default") as running:
+    with offline.serve(HOME=str(home), AWS_PROFILE="default") as running:
         assert "InternalServerError" in running.get()
         lines = [line for line in running.printed().splitlines() if "GET" not in line]
     assert len(lines) == 2
     assert re.search(
         r"app.py, line \d+: The app calls AWS, and has no account here: run "
-        rf"`chalicekit --project-dir {project.folder} local --emulated` for an emulated one, or add"
+        rf"`chalicekit --project-dir {offline.folder} local --emulated` for an emulated one, or add"
         " --profile NAME for yours.$",
         lines[1],
     )
@@ -77,7 +70,7 @@ def test_the_app_reaches_the_emulated_aws(tmp_path: Path, aws: str) -> None:
 )
 def test_an_account_is_only_used_if_the_user_names_its_profile(
     monkeypatch: pytest.MonkeyPatch,
-    project: TestProject,
+    offline: TestProject,
     emulator: str,
     profile: str,
     expected: dict[str, str],
@@ -85,7 +78,7 @@ def test_an_account_is_only_used_if_the_user_names_its_profile(
     for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "PROFILE", "DEFAULT_PROFILE"):
         monkeypatch.setenv(f"AWS_{name}", "own")
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    variables = variables_for(Project(project.folder, emulator=emulator, profile=profile))
+    variables = variables_for(Project(offline.folder, emulator=emulator, profile=profile))
     assert "own" not in variables.values()
     assert expected.items() <= variables.items()
     assert variables["LEVEL"] == "DEBUG"
@@ -129,13 +122,13 @@ def test_an_address_of_another_machine_is_refused() -> None:
         usable_port(str(free_port()), "PORT", "192.0.2.1")
 
 
-def test_a_busy_port_is_refused(project: TestProject) -> None:
+def test_a_busy_port_is_refused(offline: TestProject) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
-        assert project.refusal("local", "--port", port).startswith(f"Port {port} is in use: ")
+        assert offline.refusal("local", "--port", port).startswith(f"Port {port} is in use: ")
 
 
-def test_a_mistake_ends_the_command_if_it_does_not_restart(project: TestProject) -> None:
-    project.change("import os", "import nothing")
-    line = project.refusal("local", "--port", "0", "--no-autoreload")
+def test_a_mistake_ends_the_command_if_it_does_not_restart(offline: TestProject) -> None:
+    offline.change("import os", "import nothing")
+    line = offline.refusal("local", "--port", "0", "--no-autoreload")
     assert line.startswith("The app cannot be imported: app.py, line 3: ModuleNotFoundError: ")

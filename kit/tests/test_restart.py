@@ -18,28 +18,23 @@ import pytest
 import requests
 from watchfiles import Change
 
+from chalicekit.ports import free_port
 from chalicekit.restart import is_code
-from tests.processes import free_port, is_listening, wait_until
+from tests.processes import is_listening, wait_until
 from tests.project import TestProject
 from tests.wheels import make_wheel
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> TestProject:
-    """A project without an AWS."""
-    return TestProject(tmp_path / "project")
-
-
-def test_a_change_of_the_code_restarts_the_server(project: TestProject) -> None:
-    with project.serve() as running:
+def test_a_change_of_the_code_restarts_the_server(offline: TestProject) -> None:
+    with offline.serve() as running:
         assert running.get() == "a sample"
-        project.write("chalicelib/new/text.py", 'TEXT = "old"\n')
-        project.change("import os", "import os\nfrom chalicelib.new.text import TEXT")
-        project.change('"a sample"', "TEXT")
+        offline.write("chalicelib/new/text.py", 'TEXT = "old"\n')
+        offline.change("import os", "import os\nfrom chalicelib.new.text import TEXT")
+        offline.change('"a sample"', "TEXT")
         wait_until(lambda: running.get() == "old")
-        project.write("chalicelib/new/text.py", 'TEXT = "new"\n')  # in a folder that is new
+        offline.write("chalicelib/new/text.py", 'TEXT = "new"\n')  # in a folder that is new
         wait_until(lambda: running.get() == "new")
-        assert not list(project.folder.rglob("__pycache__"))
+        assert not list(offline.folder.rglob("__pycache__"))
 
 
 def test_what_the_app_consists_of_is_watched() -> None:
@@ -52,12 +47,12 @@ def test_what_the_app_consists_of_is_watched() -> None:
     assert watched == [folder / name for name in code]
 
 
-def test_a_new_requirement_is_installed(project: TestProject) -> None:
-    wheel = make_wheel(project.folder, "extra", {"extra.py": 'TEXT = "from extra"'})
-    project.change('"a sample"', "__import__('extra').TEXT")
-    with project.serve() as running:
+def test_a_new_requirement_is_installed(offline: TestProject) -> None:
+    wheel = make_wheel(offline.folder, "extra", {"extra.py": 'TEXT = "from extra"'})
+    offline.change('"a sample"', "__import__('extra').TEXT")
+    with offline.serve() as running:
         assert "from extra" not in running.get()
-        project.write("requirements.txt", f"./{wheel.name}\n")
+        offline.write("requirements.txt", f"./{wheel.name}\n")
         wait_until(lambda: running.get() == "from extra")
 
 
@@ -70,26 +65,26 @@ def test_a_new_requirement_is_installed(project: TestProject) -> None:
     ],
 )
 def test_a_mistake_is_one_line_and_waits_for_its_correction(
-    project: TestProject, file: str, old: str, new: str, line: str
+    offline: TestProject, file: str, old: str, new: str, line: str
 ) -> None:
-    with project.serve() as running:
-        correct = (project.folder / file).read_text()
-        project.change(old, new, file)
+    with offline.serve() as running:
+        correct = (offline.folder / file).read_text()
+        offline.change(old, new, file)
         wait_until(lambda: "Waiting for a change.\n" in running.printed())
-        _, seen, _ = running.printed().splitlines()
-        assert re.fullmatch(line, seen)
-        project.write(file, correct)
+        _serving, mistake, _waiting = running.printed().splitlines()
+        assert re.fullmatch(line, mistake)
+        offline.write(file, correct)
         wait_until(lambda: running.get() == "a sample")
 
 
 # The end
 
 
-def test_the_server_ends_with_the_parent_of_the_command(project: TestProject) -> None:
+def test_the_server_ends_with_the_parent_of_the_command(offline: TestProject) -> None:
     port = free_port()
-    command = project.command("local", "--port", str(port))
-    # The shell is the parent, as make is.
-    shell = subprocess.Popen(["sh", "-c", '"$@"; true', "sh", *command], env=project.environment)
+    command = offline.command("local", "--port", str(port))
+    # The shell is the parent, as make is: a last command of its own keeps it from `exec`.
+    shell = subprocess.Popen(["sh", "-c", '"$@"; true', "sh", *command], env=offline.environment)
     try:
         wait_until(lambda: is_listening(port))
     finally:
@@ -98,17 +93,17 @@ def test_the_server_ends_with_the_parent_of_the_command(project: TestProject) ->
     wait_until(lambda: not is_listening(port), seconds=10)
 
 
-def test_the_server_ends_with_the_process_that_restarts_it(project: TestProject) -> None:
-    with project.serve() as running:
+def test_the_server_ends_with_the_process_that_restarts_it(offline: TestProject) -> None:
+    with offline.serve() as running:
         running.process.kill()
         wait_until(lambda: not is_listening(running.port), seconds=10)
 
 
 @pytest.mark.parametrize("delay", [0, 0.4])
-def test_ctrl_c_just_after_a_change_ends_it_silently(project: TestProject, delay: float) -> None:
-    with project.serve() as running:
+def test_ctrl_c_just_after_a_change_ends_it_silently(offline: TestProject, delay: float) -> None:
+    with offline.serve() as running:
         before = running.printed()
-        (project.folder / "app.py").touch()
+        (offline.folder / "app.py").touch()
         time.sleep(delay)
         os.killpg(running.process.pid, signal.SIGINT)
         assert running.process.wait(timeout=10) == 0
@@ -144,7 +139,8 @@ def in_terminal(project: TestProject, option: str) -> Iterator[Terminal]:
     """Run `chalicekit local` in a terminal until the block ends."""
     keyboard, screen = os.openpty()
     command = project.command("local", "--port", "0", option)
-    # The first terminal that the leader of a session opens becomes the session's.
+    # `$0` is the terminal, for input, output and errors. The first one that the leader of a session
+    # opens becomes the session's.
     shell = ["sh", "-c", 'exec "$@" <>"$0" >&0 2>&0', os.ttyname(screen), *command]
     variables = project.environment | {"TERM": "dumb"}  # without colours
     process = subprocess.Popen(shell, env=variables, start_new_session=True)
@@ -159,9 +155,9 @@ def in_terminal(project: TestProject, option: str) -> Iterator[Terminal]:
         os.close(screen)
 
 
-def test_a_debugger_reads_from_the_terminal_until_a_change(project: TestProject) -> None:
-    project.append('\n\n@app.route("/stop")\ndef stop():\n    breakpoint()\n    return "went on"\n')
-    with in_terminal(project, "--autoreload") as terminal, ThreadPoolExecutor() as pool:
+def test_a_debugger_reads_from_the_terminal_until_a_change(offline: TestProject) -> None:
+    offline.append('\n\n@app.route("/stop")\ndef stop():\n    breakpoint()\n    return "went on"\n')
+    with in_terminal(offline, "--autoreload") as terminal, ThreadPoolExecutor() as pool:
         before = termios.tcgetattr(terminal.keyboard)
         response = pool.submit(requests.get, f"{terminal.url}/stop", timeout=30)
         terminal.wait_for("(Pdb) ")
@@ -172,24 +168,24 @@ def test_a_debugger_reads_from_the_terminal_until_a_change(project: TestProject)
 
         response = pool.submit(requests.get, f"{terminal.url}/stop", timeout=30)
         terminal.wait_for("(Pdb) ")
-        project.append("\n")
+        offline.append("\n")
         terminal.wait_for("Serving on ")
         assert isinstance(response.exception(timeout=30), requests.ConnectionError)
         assert termios.tcgetattr(terminal.keyboard) == before
 
 
 @pytest.mark.parametrize("option", ["--autoreload", "--no-autoreload"])
-def test_ctrl_c_ends_it_silently(project: TestProject, option: str) -> None:
-    with in_terminal(project, option) as terminal:
+def test_ctrl_c_ends_it_silently(offline: TestProject, option: str) -> None:
+    with in_terminal(offline, option) as terminal:
         terminal.type("\x03")
         assert terminal.process.wait(timeout=10) == 0
         terminal.type("end\n")
         assert terminal.wait_for("end").strip() == "^Cend"
 
 
-def test_a_log_of_json_is_shown_as_text(project: TestProject) -> None:
+def test_a_log_of_json_is_shown_as_text(offline: TestProject) -> None:
     record = json.dumps({"level": "ERROR", "message": "failed"})
-    project.change('return "a sample"', f"print({record!r})")
-    with in_terminal(project, "--no-autoreload") as terminal:
+    offline.change('return "a sample"', f"print({record!r})")
+    with in_terminal(offline, "--no-autoreload") as terminal:
         requests.get(terminal.url, timeout=10)
         assert terminal.wait_for("failed") == "ERROR   failed"

@@ -16,10 +16,10 @@ from chalice.deploy.validate import validate_routes
 from chalicekit.errors import Refusal
 from chalicekit.http_server import Server
 from chalicekit.load import load_app, places
-from chalicekit.ports import usable_port
+from chalicekit.ports import free_port, usable_port
 from chalicekit.pretty import PrettyStream
 from chalicekit.project import Project
-from chalicekit.restart import free_port, restart_after_changes
+from chalicekit.restart import restart_after_changes
 from chalicekit.variables import NO_ACCOUNT, client_variables
 
 KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE")

@@ -1,4 +1,4 @@
-"""The check of a server's address before the server starts."""
+"""The address of a server: its check before the server starts, and a port that is free."""
 
 import errno
 import socket
@@ -40,3 +40,9 @@ def usable_port(text: str, option: str, host: str = "127.0.0.1") -> int:
                 f"Port {port} is in use: choose another, for example {option}={other}."
             ) from error
     return port
+
+
+def free_port(host: str = "127.0.0.1") -> int:
+    """Return a port that nothing listens on."""
+    with socket.create_server((host, 0)) as server:
+        return int(server.getsockname()[1])

@@ -6,7 +6,6 @@ test caches included, so this module watches only the code.
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import termios
@@ -31,13 +30,12 @@ def restart_after_changes(folder: Path, port: int) -> None:
 
 @contextmanager
 def started(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a program in this terminal's foreground, so that a debugger in it can read from there.
-
-    Ctrl-C does not reach it: this process ends it.
-    """
-    in_terminal = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
-    terminal = termios.tcgetattr(0) if in_terminal else None
-    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})  # the program inherits it
+    """Run a program until the block ends; on Ctrl-C, only this process ends it."""
+    # The program is in this process's group, so a debugger in it can read from the terminal.
+    is_foreground = os.isatty(0) and os.tcgetpgrp(0) == os.getpgrp()
+    settings = termios.tcgetattr(0) if is_foreground else None
+    # The program inherits that SIGINT is blocked. A Ctrl-C meanwhile arrives in the `try`.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     process = subprocess.Popen(command)
     try:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
@@ -49,8 +47,8 @@ def started(command: list[str]) -> Iterator["subprocess.Popen[bytes]"]:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-        if terminal:  # a debugger changes how it shows what is typed
-            termios.tcsetattr(0, termios.TCSANOW, terminal)
+        if settings:  # a debugger that is ended leaves its own
+            termios.tcsetattr(0, termios.TCSANOW, settings)
 
 
 def wait_for_change(folder: Path, process: "subprocess.Popen[bytes]") -> None:
@@ -85,9 +83,3 @@ def folders(folder: Path) -> list[Path]:
     """Return the folders in a project's that hold code now; call it again to find new ones."""
     inner = [path for name in FOLDERS for path in (folder / name).glob("**/") if path.is_dir()]
     return [folder, folder / ".chalice", *inner]
-
-
-def free_port(host: str) -> int:
-    """Return a port that nothing listens on."""
-    with socket.create_server((host, 0)) as server:
-        return int(server.getsockname()[1])
