@@ -53,7 +53,7 @@ def test_a_function_serves_one_event_after_the_other(tmp_path: Path, python: Pat
         ("def handler(*_): raise ValueError('bad')", "error", "ValueError"),
         ("def handler(event, context): return context.aws_request_id", "response", "an-id"),
         ("def handler(event, context): return 'é' + event", "response", "éa"),
-        ("def handler(*_): return 'x' * 6291600", "error", "Function.ResponseSizeTooLarge"),
+        ("def handler(*_): return 'x' * 6291600", "too-large", "Function.ResponseSizeTooLarge"),
     ],
 )
 def test_what_a_function_does_is_reported(

@@ -9,14 +9,14 @@ from contextlib import ExitStack
 from datetime import datetime, timezone
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from uuid import uuid4
 
 from ministack.core import lambda_runtime
 from ministack.services import lambda_svc, sns
 
 from chalicekit.emulator import Original, replaces
-from chalicekit.runtime.api import REQUEST_LIMIT, TOO_LARGE, Function, booted
+from chalicekit.runtime.api import REQUEST_LIMIT, Function, booted
 from chalicekit.runtime.environment import VERSION
 
 SANDBOX = str(Path(__file__).with_name("sandbox.py"))
@@ -46,10 +46,10 @@ async def manage_functions(
 
 
 @replaces(lambda_svc, "_schedule_state_transition")
-def be_ready(_: Original, name: str, __: float) -> None:
-    """Let a function that is new or changed be ready once this call has its response: pending.
+def be_ready(original: Original, name: str, delay: float) -> None:
+    """Let a new or changed function be Active at once: botocore's waiters sleep for 5 seconds.
 
-    While it is pending, botocore's waiters sleep for 5 and 10 seconds.
+    This call still answers Pending; right after it, the function is Active.
     """
     function = lambda_svc._functions[name]
     for item in (function, *function["versions"].values()):
@@ -67,15 +67,20 @@ def deliver_notification(
 
 
 @replaces(lambda_runtime, "get_or_create_worker")
-class LoggedFunction:
+class WebSocketWorker:
     """What MiniStack's WebSocket APIs invoke: the function as others invoke it, with its log."""
 
     def __init__(
-        self, _: Original, __: str, config: dict[str, Any], code_zip: bytes, qualifier: str
+        self,
+        original: Original,
+        name: str,
+        config: dict[str, Any],
+        code_zip: bytes,
+        qualifier: str,
     ) -> None:
         self.function = {"config": config, "code_zip": code_zip}
 
-    def invoke(self, event: Any, _: str) -> dict[str, Any]:
+    def invoke(self, event: Any, request_id: str) -> dict[str, Any]:
         """Return the result of the function, or that it has failed."""
         ended = lambda_svc._execute_function(self.function, event)
         status = "error" if ended.get("error") else "ok"
@@ -84,57 +89,65 @@ class LoggedFunction:
 
 @replaces(lambda_svc, "_execute_function_warm")
 def execute(original: Original, function: dict[str, Any], event: Any, request_id: str) -> Any:
-    """Invoke a function; MiniStack's way for other runtimes passes the errors on as they are."""
-    if function["config"]["Runtime"].startswith("python"):
-        original = lambda_svc._execute_function_provided_warm
+    """Invoke a function; return its result, or the error that it reports."""
+    if is_python(function["config"]):
+        # For Python, MiniStack makes an error of its own; for `provided` runtimes, it keeps it.
+        return lambda_svc._execute_function_provided_warm(function, event, request_id)
     return original(function, event, request_id)
 
 
 @replaces(lambda_runtime, "_worker_class_for")
 def class_of_instances(original: Original, config: dict[str, Any]) -> Any:
     """Return the class of a function's execution environments."""
-    return Instance if config.get("Runtime", "").startswith("python") else original(config)
+    return Instance if is_python(config) else original(config)
+
+
+def is_python(config: dict[str, Any]) -> bool:
+    """Tell whether a function runs in Python; one that is a container image names no runtime."""
+    return str(config.get("Runtime", "")).startswith("python")
 
 
 class Instance(lambda_runtime.Worker):  # type: ignore[misc]
     """An execution environment of a function: a process that handles one event at a time."""
 
+    # `server` sets these two before it serves
     python: Path  # for functions, from `lambda_python`
     url: str  # of the emulated AWS
 
     def __init__(self, *arguments: Any) -> None:
         super().__init__(*arguments)
-        self.function: Function | None = None
-        self.files = ExitStack()
+        self.function: Function | None = None  # while its process runs
+        self.resources = ExitStack()  # the process and its files
+        self.log: BinaryIO = BytesIO()  # one of the files, from the start of the process on
 
     def invoke(
         self, event: Any, request_id: str, *, invoked_function_arn: str, **_: Any
     ) -> dict[str, Any]:
         """Return the result of an invocation, or its error, and its log, in MiniStack's words."""
         with self._lock:
-            if not self.function or not self.function.reports.empty():  # it has ended
-                self._spawn()
-            kind, payload = self.report(event, request_id, invoked_function_arn)
+            function = self.function
+            if not function or function.has_ended:
+                function = self.start()
+            kind, payload = self.handle(function, event, request_id, invoked_function_arn)
             self.log.seek(0)
             log = self.log.read().decode(errors="replace")
             self.log.truncate(0)
-            if kind not in ("response", "error") or payload is TOO_LARGE:
-                self._discard_tmpdir()
+            if kind not in ("response", "error"):
+                self.end()
             if kind == "response":
                 return {"status": "ok", "result": payload, "log": log}
             message = payload["errorMessage"]
             return {"status": "error", "error": message, "error_payload": payload, "log": log}
 
-    def report(self, event: Any, request_id: str, arn: str) -> tuple[str, Any]:
+    def handle(self, function: Function, event: Any, request_id: str, arn: str) -> tuple[str, Any]:
         """Let the process handle an event; return the kind of its report, and the payload.
 
         The kinds are those of `Function.invoke`, and `timeout`.
         """
-        assert self.function
-        self.function.settled.wait(SECONDS_TO_START)
+        function.settled.wait(SECONDS_TO_START)  # INIT does not count in the timeout
         timeout = self.config["Timeout"]
         try:
-            kind, payload = self.function.invoke(event, timeout, request_id, arn)
+            kind, payload = function.invoke(event, timeout, request_id, arn)
         except TimeoutError:
             reason = f"Task timed out after {timeout:.2f} seconds"
             return "timeout", self.failed("Sandbox.Timedout", request_id, reason)
@@ -149,10 +162,11 @@ class Instance(lambda_runtime.Worker):  # type: ignore[misc]
         self.log.write(f"{now}Z {request_id} {reason}\n".encode())
         return {"errorType": kind, "errorMessage": f"RequestId: {request_id} Error: {reason}"}
 
-    def _spawn(self) -> None:
-        """Start a process."""
-        self._discard_tmpdir()
-        folder = Path(self.files.enter_context(tempfile.TemporaryDirectory(prefix="function-")))
+    def start(self) -> Function:
+        """Start a process, in place of one that has ended."""
+        self.end()
+        enter = self.resources.enter_context
+        folder = Path(enter(tempfile.TemporaryDirectory(prefix="function-")))
         (folder / "tmp").mkdir()
         for layer in self.config["Layers"]:
             with zipfile.ZipFile(BytesIO(lambda_svc._resolve_layer_zip(layer))) as archive:
@@ -160,16 +174,21 @@ class Instance(lambda_runtime.Worker):  # type: ignore[misc]
         code = Path(lambda_svc._provided_runtime_code_dir(self.code_zip))
         for path in (code, *code.rglob("*")):
             path.chmod(path.stat().st_mode & 0o555)
-        self.log = self.files.enter_context((folder / "log").open("a+b", buffering=0))
+        self.log = enter((folder / "log").open("a+b", buffering=0))
         command = [self.python, SANDBOX, self.config["Handler"], self.url, folder / "tmp"]
-        self.function = self.files.enter_context(
+        self.function = enter(
             booted(code, list(map(str, command)), self.variables(folder), self.log.fileno())
         )
+        return self.function
 
-    def _discard_tmpdir(self) -> None:
-        """End the process, if there is one, and delete its files; MiniStack calls this, too."""
+    def end(self) -> None:
+        """End the process, if there is one, and delete its files."""
         self.function = None
-        self.files.close()
+        self.resources.close()
+
+    # MiniStack's names for these two
+    _spawn = start
+    _discard_tmpdir = end
 
     def variables(self, folder: Path) -> dict[str, str]:
         """Return the function's own variables and those that Lambda sets for it.
@@ -181,9 +200,11 @@ class Instance(lambda_runtime.Worker):  # type: ignore[misc]
         layers = str(folder / "opt" / "python")
         imported_from = [f"{layers}/lib/{VERSION}/site-packages", layers, own.get("PYTHONPATH", "")]
         return {
+            # The function's own variables may replace these, and those that `booted` adds
             "AWS_ENDPOINT_URL": self.url,
             "AWS_DISABLE_HOST_PREFIX_INJECTION": "true",
             **own,
+            # Nothing replaces these
             **lambda_runtime.execution_credentials(config),
             **log_variables(config),
             "AWS_REGION": region,
@@ -212,7 +233,7 @@ def log_variables(config: dict[str, Any]) -> dict[str, str]:
 
 
 def write_log(function: str, line: str) -> None:
-    """Write a line to the log of a function that runs now."""
+    """Write a line to the log of a function that runs now; if it runs twice, to the first one's."""
     with lambda_runtime._lock:
         workers = [worker for found in lambda_runtime._workers.values() for worker in found]
     for worker in workers:

@@ -15,7 +15,7 @@ from hypercorn.asyncio import serve as serve_asgi
 from hypercorn.config import Config
 
 from chalicekit.lifetime import end_with_parent
-from chalicekit.runtime.environment import VARIABLES, lambda_python
+from chalicekit.runtime.environment import LAMBDA_VARIABLES, lambda_python
 
 BANNER = """\
 An emulated AWS listens on http://127.0.0.1:{port}. In another terminal:
@@ -73,7 +73,7 @@ def set_up_ministack(port: int, folder: str) -> None:
     """
     os.environ.clear()
     os.environ.update(
-        VARIABLES,
+        LAMBDA_VARIABLES,
         GATEWAY_PORT=str(port),
         TMPDIR=folder,
         AUTH="true",  # see permissions.py

@@ -35,10 +35,16 @@ class Function:
     def __init__(self) -> None:
         self.events = SimpleQueue[tuple[bytes, dict[str, str]] | None]()
         self.reports = SimpleQueue[tuple[str, Any]]()
-        self.started = time.perf_counter()
-        self.ready: float | None = None  # when it first asks for an event: the end of INIT
-        self.settled = threading.Event()  # it is ready, or it has failed
+        self.settled = threading.Event()  # INIT has ended: it is ready, or it has failed
+        # For measurements
         self.process_id = 0
+        self.started = time.perf_counter()
+        self.ready: float | None = None  # when it first asked for an event
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its process has ended since the last event: a report that nobody has read yet."""
+        return not self.reports.empty()
 
     def report(self, kind: str, payload: Any) -> None:
         """Add a report, which `invoke` returns."""
@@ -50,8 +56,9 @@ class Function:
     ) -> tuple[str, Any]:
         """Send an event; return the function's next report: its kind and payload.
 
-        The kind is `response`, `error`, `init/error`, or `exit` with the process' exit status.
-        TimeoutError if there is no report within `seconds`.
+        The kind is `response`, `error`, `init/error`, `too-large` (a response), or `exit` with the
+        process' exit status. TimeoutError if there is no report within `seconds`: invoke the
+        function no more, since the report of this event may still come.
         """
         headers = {
             "Lambda-Runtime-Aws-Request-Id": request_id,
@@ -91,11 +98,12 @@ class Handler(BaseHTTPRequestHandler):
         """Refuse requests of web pages: they are for another host or name their site."""
         if not super().parse_request():
             return False
-        sites = self.headers["Origin"], self.headers["Sec-Fetch-Site"]
-        if self.headers["Host"] == self.server.address and sites == (None, None):
-            return True
-        self.send_error(403)
-        return False
+        is_for_us = self.headers["Host"] == self.server.address
+        is_of_a_page = "Origin" in self.headers or "Sec-Fetch-Site" in self.headers
+        if not is_for_us or is_of_a_page:
+            self.send_error(403)
+            return False
+        return True
 
     def do_GET(self) -> None:
         """Respond with the next event, once there is one."""
@@ -113,7 +121,7 @@ class Handler(BaseHTTPRequestHandler):
         function = self.server.function
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if len(body) > RESPONSE_LIMIT:
-            function.report("error", TOO_LARGE)
+            function.report("too-large", TOO_LARGE)
             self.respond(413, b'{"errorType": "RequestEntityTooLarge"}')
         else:
             is_init = self.path.endswith("/init/error")
@@ -147,6 +155,7 @@ def booted(
     """
     function = Function()
     with RuntimeApi(function) as server:
+        # shutdown() waits for `poll_interval`, 0.5 seconds otherwise
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}).start()
         variables = function_variables("test", code)
         variables["AWS_LAMBDA_RUNTIME_API"] = server.address
@@ -166,7 +175,7 @@ def booted(
         finally:
             process.kill()
             process.wait()
-            function.events.put(None)
+            function.events.put(None)  # ends the thread that waits for an event
             server.shutdown()
 
 

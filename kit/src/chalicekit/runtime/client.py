@@ -8,14 +8,15 @@ from http.client import HTTPConnection
 from typing import Any
 
 PATH = "/2018-06-01/runtime/invocation/"
+Response = tuple[bytes, dict[str, str]]  # the body and the headers
 
 
 def initialize_client(_: str) -> None:
     """Do nothing: each call opens a connection."""
 
 
-def call(method: str, path: str, body: bytes | None = None, **headers: str) -> Any:
-    """Send a request to the Runtime API; return its response, which was a success."""
+def call(method: str, path: str, body: bytes | None = None, **headers: str) -> Response:
+    """Send a request to the Runtime API; RuntimeError if its response is no success."""
     connection = HTTPConnection(os.environ["AWS_LAMBDA_RUNTIME_API"])
     connection.request(method, PATH + path, body, headers)
     response = connection.getresponse()
@@ -25,10 +26,9 @@ def call(method: str, path: str, body: bytes | None = None, **headers: str) -> A
     return content, dict(response.headers)
 
 
-def next() -> tuple[bytes, dict[str, str]]:  # noqa: A001 - AWS's name
+def next() -> Response:  # noqa: A001 - AWS's name
     """Wait for an event; return it and the headers of its response."""
-    content: tuple[bytes, dict[str, str]] = call("GET", "next")
-    return content
+    return call("GET", "next")
 
 
 def post_invocation_result(request_id: str, body: bytes, content_type: str, *_: Any) -> None:
