@@ -22,17 +22,18 @@ from chalice.constants import DEFAULT_APIGATEWAY_STAGE_NAME
 from chalice.local import LocalGateway
 from requests.structures import CaseInsensitiveDict
 
-from chalicekit.iam import allows, as_list
+from chalicekit.iam import allows, as_list, denies
 from chalicekit.proxy import (
     NOT_FORWARDED,
     Response,
     added_headers,
     error_response,
     event_body,
-    request_context,
+    is_flat,
+    names_and_ids,
     response_to,
 )
-from chalicekit.runtime.events import proxy_event
+from chalicekit.runtime.events import empty_event
 
 if TYPE_CHECKING:
     import pytest
@@ -71,17 +72,21 @@ class Gateway(LocalGateway):
     ) -> dict[str, Any]:
         """Return the response to a request of Chalice's test client, in the form that it takes."""
         sent = body.encode() if isinstance(body, str) else body or b""
-        status, lists, content = self.respond(event_for(method, path, headers, "127.0.0.1"), sent)
+        response = self.respond(event_for(method, path, headers, "127.0.0.1"), sent)
+        lists = response.headers.items()
         return {
-            "statusCode": status,
-            "headers": {name: values[0] for name, values in lists.items() if len(values) == 1},
-            "multiValueHeaders": {name: values for name, values in lists.items() if values[1:]},
-            "body": b64encode(content).decode(),
+            "statusCode": response.status,
+            "headers": {name: values[0] for name, values in lists if len(values) == 1},
+            "multiValueHeaders": {name: values for name, values in lists if len(values) > 1},
+            "body": b64encode(response.body).decode(),
             "isBase64Encoded": True,
         }
 
     def respond(self, event: Event, body: bytes) -> Response:
-        """Return the response to a request: its event, which `event_for` returns, and its body."""
+        """Return the response to a request: its event, which `event_for` returns, and its body.
+
+        The event is completed in place, by this method and those that it calls.
+        """
         context = event["requestContext"]
         context["stage"] = self.api_stage
         try:
@@ -101,8 +106,8 @@ class Gateway(LocalGateway):
         route, parameters = self.find(method, event["path"])
         event |= {"resource": route, "pathParameters": parameters or None}
         event["requestContext"]["resourcePath"] = route
-        if method not in self._app_object.routes[route]:  # CORS declares it
-            return response_to({"headers": self._autogen_options_headers(event)}, "", [])
+        if method not in self._app_object.routes[route]:
+            return self.preflight_response(event)
         content_type = header_of(event, "content-type", "application/json")
         event |= event_body(body, content_type, self.binary_types)
         self.authorize(event)
@@ -114,6 +119,10 @@ class Gateway(LocalGateway):
         accept = header_of(event, "accept", "application/json")
         return response_to(result, accept, self.binary_types)
 
+    def preflight_response(self, event: Event) -> Response:
+        """Return the response to an OPTIONS request that the route's `cors` declares."""
+        return response_to({"headers": self._autogen_options_headers(event)}, "", [])
+
     def call(self, function: Callable[..., Any], event: Event) -> Any:
         """Return the result of a function of the app, which becomes JSON on Lambda."""
         return json.loads(to_json(function(event, self._generate_lambda_context())))
@@ -122,9 +131,11 @@ class Gateway(LocalGateway):
         """Return the route of a request and its path parameters; raises GatewayError for none."""
         for route in self.routes:
             parameters = route.parameters(path.rstrip("/") or "/")
+            if parameters is None:
+                continue
             views = self._app_object.routes[route.path]
-            is_preflight = method == "OPTIONS" and any(view.cors for view in views.values())
-            if parameters is not None and (method in views or is_preflight):
+            has_preflight = any(view.cors for view in views.values())
+            if method in views or (method == "OPTIONS" and has_preflight):
                 return route.path, parameters
         message = "Missing Authentication Token"
         raise GatewayError(403, "MissingAuthenticationTokenException", message)
@@ -135,6 +146,7 @@ class Gateway(LocalGateway):
         view = self._app_object.routes[event["resource"]][event["httpMethod"]]
         authorizer: Any = view.authorizer
         if isinstance(authorizer, CognitoUserPoolAuthorizer):
+            # Nobody checks the token: it only brings its claims, and may be missing.
             if token := header_of(event, str(authorizer._header)):
                 context["authorizer"] = {"claims": claims(token)}
         elif isinstance(authorizer, ChaliceAuthorizer):
@@ -172,8 +184,8 @@ class Route:
         self.path = path
         parts = path.split("/")
         self.names = [part.strip("{+}") for part in parts if part.startswith("{")]
-        self.rank, patterns = zip(*map(rank_and_pattern, parts), strict=True)
-        self.pattern = re.compile("/".join(patterns))
+        self.rank = [rank_and_pattern(part)[0] for part in parts]
+        self.pattern = re.compile("/".join(rank_and_pattern(part)[1] for part in parts))
 
     def parameters(self, path: str) -> dict[str, str] | None:
         """Return the variables of a path, percent-encoded as in it; None if it does not match."""
@@ -182,7 +194,7 @@ class Route:
 
 
 def rank_and_pattern(part: str) -> tuple[int, str]:
-    """Return which parts of paths come first when several match, and what a part matches."""
+    """Return what a part of a path matches, and its rank: of several routes, the lowest wins."""
     if not part.startswith("{"):
         return 0, re.escape(part)
     return (2, "(.+)") if part.endswith("+}") else (1, "([^/]+)")
@@ -194,33 +206,34 @@ def event_for(method: str, target: str, headers: Headers, client: str) -> Event:
     `target` is the path with the query, `client` the client's address.
     docs.aws.amazon.com, "Input format of a Lambda function for proxy integration".
     """
-    lists = CaseInsensitiveDict({name: as_list(values) for name, values in headers.items()})
-    sent = CaseInsensitiveDict({name: values[-1] for name, values in lists.items()})
+    values_by_name = CaseInsensitiveDict({name: as_list(sent) for name, sent in headers.items()})
+    sent = CaseInsensitiveDict({name: values[-1] for name, values in values_by_name.items()})
     host = sent.get("host", "localhost")
     clients = ", ".join(filter(None, [sent.get("x-forwarded-for"), client]))
     for name in NOT_FORWARDED:
-        lists.pop(name, None)
+        values_by_name.pop(name, None)
     for name, value in added_headers(host, clients).items():
-        lists[name] = [value]
+        values_by_name[name] = [value]
     full_path, _, query = target.partition("?")
     parameters = parse_qs(query, keep_blank_values=True)
-    event = proxy_event(
-        "",
-        sent.get("x-http-method-override", method),
-        path=re.sub("^/+", "/", full_path),
-        headers={name: values[-1] for name, values in lists.items()},
-        multiValueHeaders=dict(lists),
-        queryStringParameters={name: values[-1] for name, values in parameters.items()} or None,
-        multiValueQueryStringParameters=parameters or None,
-    )
+    event = empty_event("", sent.get("x-http-method-override", method)) | {
+        "path": re.sub("^/+", "/", full_path),
+        "headers": {name: values[-1] for name, values in values_by_name.items()},
+        "multiValueHeaders": dict(values_by_name),
+        "queryStringParameters": {name: values[-1] for name, values in parameters.items()} or None,
+        "multiValueQueryStringParameters": parameters or None,
+    }
     now = time.time()
-    event["requestContext"] |= request_context(host, sent.get("x-amzn-requestid", "")) | {
+    event["requestContext"] |= names_and_ids(host, sent.get("x-amzn-requestid", ""))
+    event["requestContext"] |= {
         "path": full_path,
         "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
         "requestTimeEpoch": int(now * 1000),
     }
-    identity = event["requestContext"]["identity"]
-    identity |= {"sourceIp": client, "userAgent": sent.get("user-agent")}
+    event["requestContext"]["identity"] |= {
+        "sourceIp": client,
+        "userAgent": sent.get("user-agent"),
+    }
     return event
 
 
@@ -235,15 +248,14 @@ def context_in(result: Any, arn: str) -> dict[str, str]:
     docs.aws.amazon.com, "Output from an API Gateway Lambda authorizer". Raises AttributeError,
     KeyError or TypeError for a result that is none.
     """
-    statements = as_list(result["policyDocument"].get("Statement", []))
-    if not allows({"Statement": statements}, INVOKE, arn):
+    policy = result["policyDocument"]
+    if not allows(policy, INVOKE, arn):
         message = "User is not authorized to access this resource"
-        everything = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-        if not allows({"Statement": [*statements, everything]}, INVOKE, arn):
+        if denies(policy, INVOKE, arn):
             message += " with an explicit deny in an identity-based policy"
         raise GatewayError(403, "AccessDeniedException", message, key="Message")
     context = (result.get("context") or {}) | {"principalId": result.get("principalId") or None}
-    if any(isinstance(value, dict | list) for value in context.values()):
+    if not is_flat(context):
         raise TypeError("the context has a value that is an object or a list")
     return {
         name: value if isinstance(value, str) else json.dumps(value)

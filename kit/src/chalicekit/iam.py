@@ -19,21 +19,35 @@ def allows(policy: Mapping[str, Any], action: str, resource: str = "*") -> bool:
     `*` is the resource of actions that have none. For several policies, put all their statements
     into one. Conditions are not evaluated: an Allow that has some applies, a Deny does not.
     """
-    allowed = False
-    for statement in as_list(policy.get("Statement", [])):
-        if applies(statement, "Action", action) and applies(statement, "Resource", resource):
-            if statement.get("Effect") == "Allow":
-                allowed = True
-            elif not statement.get("Condition"):
-                return False
-    return allowed
+    return not denies(policy, action, resource) and any(
+        statement.get("Effect") == "Allow"
+        for statement in statements_about(policy, action, resource)
+    )
+
+
+def denies(policy: Mapping[str, Any], action: str, resource: str = "*") -> bool:
+    """Tell whether a policy denies what it may also allow; a Deny with a condition does not."""
+    return any(
+        statement.get("Effect") == "Deny" and not statement.get("Condition")
+        for statement in statements_about(policy, action, resource)
+    )
+
+
+def statements_about(policy: Mapping[str, Any], action: str, resource: str) -> list[dict[str, Any]]:
+    """Return the statements of a policy that apply to an action on a resource."""
+    return [
+        statement
+        for statement in as_list(policy.get("Statement", []))
+        if applies(statement, "Action", action) and applies(statement, "Resource", resource)
+    ]
 
 
 def applies(statement: Mapping[str, Any], key: str, value: str) -> bool:
     """Tell whether a statement's `key`, or its `Not...` form, names an action or a resource."""
-    patterns = as_list(statement.get(key, statement.get(f"Not{key}", [])))
-    is_named = any(matches(str(pattern), value, key) for pattern in patterns)
-    return is_named if key in statement else bool(patterns) and not is_named
+    if key in statement:
+        return any(matches(str(pattern), value, key) for pattern in as_list(statement[key]))
+    others = as_list(statement.get(f"Not{key}", []))
+    return bool(others) and not any(matches(str(pattern), value, key) for pattern in others)
 
 
 def matches(pattern: str, value: str, key: str) -> bool:
@@ -52,13 +66,18 @@ def allows_somewhere(policy: Mapping[str, Any], action: str, arn: str) -> bool:
     if not arn.startswith("arn:*:"):
         return allows(policy, action, arn)
     _, _, service, _, _, name = arn.split(":", 5)
+    return any(
+        allows(policy, action, f"arn:{partition}:{service}:{region}:{account}:{name}")
+        for partition, region, account in places_named_in(policy)
+    )
+
+
+def places_named_in(policy: Mapping[str, Any]) -> set[tuple[str, str, str]]:
+    """Return the partition, region and account of each ARN in a policy, and of one more."""
     places = {("aws", "us-east-1", "123456789012")}
     for statement in as_list(policy.get("Statement", [])):
         for pattern in as_list(statement.get("Resource", [])):
             start, partition, _, region, account, *_ = f"{pattern}:::::".split(":")
             if start == "arn":
                 places.add((partition, region, account))
-    return any(
-        allows(policy, action, f"arn:{partition}:{service}:{region}:{account}:{name}")
-        for partition, region, account in places
-    )
+    return places

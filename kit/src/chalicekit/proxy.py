@@ -7,7 +7,7 @@ import json
 import re
 import secrets
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 from uuid import UUID, uuid4
 
@@ -40,8 +40,8 @@ def added_headers(host: str, client: str) -> dict[str, str]:
     }
 
 
-def request_context(host: str, chosen_id: str) -> dict[str, str]:
-    """Return the names and ids of a request for the event; a client may choose one, a UUID."""
+def names_and_ids(host: str, chosen_id: str) -> dict[str, str]:
+    """Return a part of an event's `requestContext`; a client may choose the id, a UUID."""
     name = host.partition(":")[0]
     try:
         request_id = UUID(chosen_id)
@@ -72,6 +72,14 @@ def event_body(body: bytes, content_type: str, binary_types: Iterable[str]) -> d
     return {"body": text or None, "isBase64Encoded": binary}
 
 
+def is_flat(context: Mapping[Any, Any]) -> bool:
+    """Tell whether API Gateway takes the context of an authorizer: it has no objects and no lists.
+
+    docs.aws.amazon.com, "Output from an API Gateway Lambda authorizer".
+    """
+    return not any(isinstance(value, dict | list) for value in context.values())
+
+
 def response_to(result: Any, accept: str, binary_types: Iterable[str]) -> Response:
     """Return the response for a function's result, read from JSON, to a client's Accept header.
 
@@ -93,7 +101,10 @@ def response_to(result: Any, accept: str, binary_types: Iterable[str]) -> Respon
 
 
 def headers_in(result: dict[str, Any]) -> dict[str, list[str]]:
-    """Return the headers in a result; AttributeError or ValueError if they are malformed."""
+    """Return the headers in a result; AttributeError or ValueError if they are malformed.
+
+    The values in `multiValueHeaders` come first, then the one in `headers`, if it is another.
+    """
     pairs = []
     for name, values in (result.get("multiValueHeaders") or {}).items():
         if not isinstance(values, list):
@@ -132,6 +143,6 @@ def body_in(result: dict[str, Any], decode: bool) -> bytes:
 
 
 def error_response(status: int, kind: str, message: str | None, key: str = "message") -> Response:
-    """Return an error of API Gateway itself."""
+    """Return an error of API Gateway itself, whose `key` is `Message` in what a policy refuses."""
     headers = {"Content-Type": ["application/json"], "x-amzn-ErrorType": [kind]}
     return Response(status, headers, json.dumps({key: message}, separators=(",", ":")).encode())

@@ -10,9 +10,9 @@ from ministack.services import apigateway as websockets
 from ministack.services import apigateway_v1 as apigateway
 
 from chalicekit.emulator import Original, replaces
-from chalicekit.proxy import NOT_FORWARDED, added_headers, request_context, response_to
+from chalicekit.proxy import NOT_FORWARDED, added_headers, is_flat, names_and_ids, response_to
 from chalicekit.runtime.api import REQUEST_LIMIT
-from chalicekit.runtime.events import proxy_event
+from chalicekit.runtime.events import empty_event
 
 GATEWAY_LIMIT = 10 * 1024 * 1024
 
@@ -32,13 +32,11 @@ async def manage_apis(
     (which changes nothing here). Its UpdateRestApi cannot remove the minimum compression size.
     """
     match method, path.strip("/").split("/"):
-        case "POST", ["restapis"] if "mode" in query:
+        case "POST", ["restapis"] if "mode" in query:  # ImportRestApi is CreateRestApi with a mode
             api_id = apigateway._import_rest_api(json.loads(body))
             return apigateway._get_rest_api(api_id)
         case "PUT", ["restapis", api_id]:
-            resources = apigateway._resources[api_id]
-            root = next(resource for resource in resources.values() if resource["path"] == "/")
-            apigateway._resources[api_id] = {root["id"]: root | {"resourceMethods": {}}}
+            empty_api(api_id)
             add_definition(api_id, json.loads(body))
             return apigateway._get_rest_api(api_id)
         case "PATCH", ["restapis", api_id]:
@@ -61,6 +59,13 @@ def import_api(
     return api_id
 
 
+def empty_api(api_id: str) -> None:
+    """Remove all methods of an API and all its paths but the root."""
+    resources = apigateway._resources[api_id]
+    root = next(resource for resource in resources.values() if resource["path"] == "/")
+    apigateway._resources[api_id] = {root["id"]: root | {"resourceMethods": {}}}
+
+
 def add_definition(api_id: str, definition: dict[str, Any]) -> None:
     """Add the content of a definition in Swagger to an API without methods."""
     authorizers = apigateway._import_security_schemes(api_id, definition)
@@ -79,10 +84,11 @@ def import_method(
     resource_id: str,
     method: str,
     operation: dict[str, Any],
-    *security: Any,
+    authorizers: dict[str, Any],
+    security: list[dict[str, Any]] | None,
 ) -> None:
     """Import a method with all of its integration, for example the headers of a preflight."""
-    original(api_id, resource_id, method, operation, *security)
+    original(api_id, resource_id, method, operation, authorizers, security)
     if defined := operation.get("x-amazon-apigateway-integration"):
         resource = apigateway._resources[api_id][resource_id]
         integration = resource["resourceMethods"][method]["methodIntegration"]
@@ -107,55 +113,84 @@ async def respond(
     path: str,
     method: str,
     headers: dict[str, str],
-    *request: Any,
+    body: bytes,
+    query: dict[str, Any],
     raw_path: str | None = None,
-    **options: Any,
+    raw_query_string: str | None = None,
 ) -> Any:
     """Respond to a request for a deployed API; return None for any other.
 
     The path stays percent-encoded, so that `%2F` in a parameter is not a slash.
     """
     method = headers.get("x-http-method-override", method)
-    return await original(host, raw_path or path, method, headers, *request, **options)
+    return await original(
+        host, raw_path or path, method, headers, body, query, raw_query_string=raw_query_string
+    )
 
 
 @replaces(apigateway, "_invoke_authorizer_lambda")
-async def ask_authorizer(original: Original, *request: Any) -> Any:
+async def ask_authorizer(
+    original: Original, authorizer: dict[str, Any], event: Any, account_id: str, region: str
+) -> Any:
     """Return the result of an authorizer, or None, a 500, if its context has an object or a list.
 
     docs.aws.amazon.com, "Output from an API Gateway Lambda authorizer".
     """
-    result = await original(*request)
+    result = await original(authorizer, event, account_id, region)
     match result:
-        case {"body": {"context": {**context}}}:
-            if any(isinstance(value, dict | list) for value in context.values()):
-                return None
+        case {"body": {"context": {**context}}} if not is_flat(context):
+            return None
     return result
 
 
 @replaces(apigateway, "_invoke_lambda_proxy_v1")
 async def invoke_function(
-    _: Original,
+    original: Original,
     integration: dict[str, Any],
-    *request: Any,
+    api_id: str,
+    stage_name: str,
+    stage: dict[str, Any],
+    resource: dict[str, Any],
+    path: str,
+    method: str,
+    headers: dict[str, str],
+    body: bytes,
+    query: dict[str, Any],
+    path_parameters: dict[str, str],
+    *,
     owner_account_id: str,
     owner_region: str,
-    **options: Any,
+    binary_media_types: list[str],
+    authorizer_context: dict[str, str] | None,
+    caller_identity: dict[str, str] | None,
 ) -> Any:
     """Respond with the result of a function: API Gateway's Lambda proxy integration.
 
     Its limits: docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-
     limits-table.html
     """
-    headers, body = request[6:8]
     if len(body) > GATEWAY_LIMIT:
         message = f"HTTP content length exceeded {GATEWAY_LIMIT} bytes."
         return apigateway._GatewayError("REQUEST_TOO_LARGE", message)
-    event = apigateway._build_lambda_event_v1(*request, **options)
+    event = apigateway._build_lambda_event_v1(
+        api_id,
+        stage_name,
+        stage,
+        resource,
+        path,
+        method,
+        headers,
+        body,
+        query,
+        path_parameters,
+        binary_media_types=binary_media_types,
+        authorizer_context=authorizer_context,
+        caller_identity=caller_identity,
+    )
     event = complete_event(event, headers)
     if len(json.dumps(event)) > REQUEST_LIMIT:
         return apigateway._GatewayError("REQUEST_TOO_LARGE", "Request Too Long")
-    call = apigateway._call_lambda_raw(
+    invocation = apigateway._call_lambda_raw(
         apigateway._extract_lambda_ref_from_integration_uri(integration["uri"]),
         event,
         account_id=owner_account_id,
@@ -163,14 +198,14 @@ async def invoke_function(
     )
     try:
         seconds = integration["timeoutInMillis"] / 1000
-        # A function that takes longer goes on, and its client does not wait for it
-        result, error = await asyncio.wait_for(asyncio.shield(call), seconds)
+        # The shield: a function that takes longer goes on, but its client does not wait for it
+        result, error = await asyncio.wait_for(asyncio.shield(invocation), seconds)
     except asyncio.TimeoutError:
         return apigateway._GatewayError("INTEGRATION_TIMEOUT", "Endpoint request timed out")
     if error:  # there is no such function
         return apigateway._GatewayError("API_CONFIGURATION_ERROR", "Internal server error")
     accepted = headers.get("accept", "application/json")
-    response = response_to(result["body"], accepted, options["binary_media_types"])
+    response = response_to(result["body"], accepted, binary_media_types)
     ids = {
         "x-amzn-requestid": event["requestContext"]["requestId"],
         "x-amz-apigw-id": event["requestContext"]["extendedRequestId"],
@@ -179,16 +214,19 @@ async def invoke_function(
 
 
 def complete_event(event: dict[str, Any], headers: dict[str, str]) -> dict[str, Any]:
-    """Return MiniStack's event with the fields of AWS's event, which `proxy_event` has."""
-    sample = proxy_event(event["resource"], event["httpMethod"])
+    """Return MiniStack's event with the fields of AWS's event.
+
+    What both have comes from MiniStack, except for what depends on the client's `headers`.
+    """
+    empty = empty_event(event["resource"], event["httpMethod"])
     host = headers.get("host", "")
-    context = sample["requestContext"] | event["requestContext"]
-    context |= request_context(host, headers.get("x-amzn-requestid", ""))
-    context["identity"] = dict.fromkeys(sample["requestContext"]["identity"]) | context["identity"]
+    names = names_and_ids(host, headers.get("x-amzn-requestid", ""))
+    context = empty["requestContext"] | event["requestContext"] | names
+    context["identity"] = empty["requestContext"]["identity"] | event["requestContext"]["identity"]
     query = event["multiValueQueryStringParameters"]
     forwarded = {name: value for name, value in headers.items() if name not in NOT_FORWARDED}
     forwarded |= {name.lower(): value for name, value in added_headers(host, "127.0.0.1").items()}
-    return {name: event[name] for name in sample} | {
+    return {name: event[name] for name in empty} | {
         "path": re.sub("^/+", "/", event["path"]),
         "headers": forwarded,
         "multiValueHeaders": {name: [value] for name, value in forwarded.items()},
