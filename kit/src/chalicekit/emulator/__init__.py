@@ -16,7 +16,10 @@ Original = Callable[..., Any]
 
 
 def replaces(module: ModuleType, name: str) -> Callable[[Original], Original]:
-    """Put the decorated function in the place of `module.name`, its first argument from then on."""
+    """Put the decorated function in the place of `module.name`.
+
+    The decorated function gets the original as its first argument.
+    """
     original = getattr(module, name)
 
     def replace(function: Original) -> Original:

@@ -25,7 +25,7 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Message, Receive, Send], Awaitable[None]]
 
-API_HOST = re.compile(r"([0-9a-z]+)\.execute-api\.localhost")
+LOCAL_API_HOST = re.compile(r"([0-9a-z]+)\.execute-api\.localhost")
 API_PATH = re.compile(rb"/_aws/execute-api/[0-9a-z]+/")
 
 
@@ -35,7 +35,8 @@ def guarded(served: App, port: int) -> Any:
     A request for ID.execute-api.localhost becomes one for the path /_aws/execute-api/ID, which no
     other part of MiniStack answers: it answers some paths, such as /_ministack/reset, on any host.
     """
-    app._EXECUTE_API_RE = re.compile("(?!)")  # matches nothing
+    # No function, so `replaces` is not for it. This matches nothing.
+    app._EXECUTE_API_RE = re.compile("(?!)")
 
     async def guard(scope: Message, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -44,15 +45,16 @@ def guarded(served: App, port: int) -> Any:
         headers = {
             name.decode().lower(): value.decode("latin-1") for name, value in scope["headers"]
         }
-        host, _, given_port = headers.get("host", "").lower().partition(":")
-        if api := API_HOST.fullmatch(host):
+        address = headers.get("host", "")
+        host, _, given_port = address.lower().partition(":")
+        if api := LOCAL_API_HOST.fullmatch(host):
             prefix = f"/_aws/execute-api/{api[1]}"
             scope["path"] = prefix + scope["path"]
             scope["raw_path"] = prefix.encode() + scope["raw_path"]
         is_own_name = api or host in ("127.0.0.1", "localhost")
         if not is_own_name or given_port not in ("", str(port)):
             await refuse(scope, receive, send, f"any host but 127.0.0.1:{port}")
-        elif is_for_another_site(headers) and not API_PATH.match(scope["raw_path"]):
+        elif is_for_another_site(address, headers) and not API_PATH.match(scope["raw_path"]):
             await refuse(scope, receive, send, "what a browser sends for another site")
         else:
             await served(scope, receive, send)
@@ -60,13 +62,13 @@ def guarded(served: App, port: int) -> Any:
     return guard
 
 
-def is_for_another_site(headers: dict[str, str]) -> bool:
-    """Tell whether a browser sends a request for another site than the one that it is sent to.
+def is_for_another_site(address: str, headers: dict[str, str]) -> bool:
+    """Tell whether a browser sends a request to this `address` for a page of another site.
 
     A browser without `Sec-Fetch-Site` (Safari before 16.4) is not trusted: some requests that it
     sends for a page show no sign of it.
     """
-    own = f"http://{headers['host']}"
+    own = f"http://{address}"
     referrer = urlsplit(headers.get("referer", own))
     return (
         headers.get("sec-fetch-site", "none") not in ("same-origin", "none")

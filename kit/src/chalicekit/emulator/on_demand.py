@@ -21,9 +21,10 @@ class EmulatorProcess:
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.url = f"http://127.0.0.1:{self.listener.getsockname()[1]}"
         self.output = tempfile.TemporaryFile()  # noqa: SIM115 - stop() closes it
-        self.folder = tempfile.TemporaryDirectory(prefix="chalicekit-aws-")  # for a killed server
+        # The server's temporary files: it deletes them itself, unless it is killed.
+        self.folder = tempfile.TemporaryDirectory(prefix="chalicekit-aws-")
         self.process: subprocess.Popen[bytes] | None = None
-        self.stopping, self.stopped = socket.socketpair()
+        self.stopping, self.stopped = socket.socketpair()  # wakes the thread if nobody connects
         self.waiting = Thread(target=self.start_on_demand, daemon=True)
         self.waiting.start()
 

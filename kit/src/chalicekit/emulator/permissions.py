@@ -24,22 +24,28 @@ PERMISSIONS = {
     "sqs:SendMessageBatch": "sqs:SendMessage",
 }
 
+# From `enforce` to `respond`: each request has its own context.
 message_of_refusal: ContextVar[str] = ContextVar("message_of_refusal", default="")
 
 
 @replaces(iam_evaluator, "validate_role_arn")
-def problem_of_role(_: Original, __: str) -> None:
-    """Accept each role of a function, for the sake of your account's."""
+def accept_any_role(original: Original, arn: str) -> None:
+    """Find nothing wrong with a function's role, which may be one of your account's."""
 
 
 @replaces(iam_evaluator, "is_root_access_key")
-def is_yours(_: Original, access_key: str) -> bool:
+def is_yours(original: Original, access_key: str) -> bool:
     """Tell whether an access key is none of a user or a role in the emulated AWS."""
     session = sts._sessions.get(access_key)
     if session and ":assumed-role/" in session["Arn"]:
         return session["Arn"].split("/")[1] not in iam._roles
-    made = {key for _, key in iam._access_keys.to_dict()} | sts._sessions.keys()
-    return access_key not in made
+    return access_key not in known_keys()
+
+
+def known_keys() -> set[str]:
+    """Return the access keys of the users, and of the sessions, in the emulated AWS."""
+    of_users = {key for _account, key in iam._access_keys.to_dict()}
+    return {*of_users, *sts._sessions.keys()}
 
 
 @replaces(iam_evaluator, "enforce")
@@ -52,13 +58,17 @@ def enforce(
     resource_arn: str = "*",
     service_context: dict[str, Any] | None = None,
 ) -> Any:
-    """Return None, or why a call is refused, which the log of the calling function says, too."""
+    """Return None for a call that is allowed, an AuthError for wrong credentials, or an EvalResult.
+
+    The EvalResult is a refusal; the log of the calling function says why.
+    """
     for needed, resource in permissions_for(action, resource_arn):
         refused = original(access_key, needed, service, region, resource, service_context)
-        if isinstance(refused, iam_evaluator.AuthError):  # the credentials are wrong
+        if isinstance(refused, iam_evaluator.AuthError):
             return refused
         if refused and not is_excused(refused, access_key, needed, resource):
-            explain(refused, needed, resource)
+            log_refusal(refused.principal_arn, needed, resource)
+            message_of_refusal.set(message_of(refused, needed, resource))
             return refused
     return None
 
@@ -93,26 +103,32 @@ def is_excused(refused: Any, access_key: str, action: str, resource: str) -> boo
     )
 
 
-def explain(refused: Any, action: str, resource: str) -> None:
-    """Write why a call is refused to the log of the function, and prepare AWS's message."""
+def log_refusal(principal_arn: str, action: str, resource: str) -> None:
+    """Say why a call is refused, in the log of the function that makes it, too."""
     # arn:aws:sts::ACCOUNT:assumed-role/ROLE/FUNCTION or arn:aws:iam::ACCOUNT:user/USER
-    kind, name, *function = refused.principal_arn.split(":")[5].split("/")
+    kind, name, *function = principal_arn.split(":")[5].split("/")
     principal = f"{kind.removeprefix('assumed-')} {name}"
     line = f"The policy of the {principal} does not allow {action} on {resource}."
     print(line, flush=True)
     write_log("".join(function), line)
+
+
+def message_of(refused: Any, action: str, resource: str) -> str:
+    """Return AWS's message about a refused call."""
     service, _, operation = action.partition(":")
     spelled = {"sqs": f"sqs:{operation.lower()}", "sns": f"SNS:{operation}"}.get(service, action)
     named = f'"{resource}"' if service == "s3" else resource
-    message = iam_actions.identity_denial_message(
-        spelled, refused.principal_arn, named, refused.decision == "Deny"
+    is_explicit = refused.decision == "Deny"
+    return str(
+        iam_actions.identity_denial_message(spelled, refused.principal_arn, named, is_explicit)
     )
-    message_of_refusal.set(message)
 
 
 @replaces(iam_actions, "access_denied_response")
-def respond(original: Original, *call: Any, message: str = "", **details: Any) -> Any:
+def respond(
+    original: Original, *call: Any, error_code: str = "", message: str = "", **details: Any
+) -> Any:
     """Return the response to a refused call: its message names the resource, as AWS's does."""
-    if not details.get("error_code"):  # the credentials are good
+    if not error_code:  # the credentials are good
         message = message or message_of_refusal.get()
-    return original(*call, message=message, **details)
+    return original(*call, error_code=error_code, message=message, **details)

@@ -30,7 +30,7 @@ CHANGES: dict[str, list[tuple[int, int | None]]] = {
     "os.truncate": [(0, None)],
     "os.utime": [(0, 3)],
 }
-CURRENT = -1  # the current folder, where Python has a descriptor
+CURRENT = -1  # the current folder: -1 is what an audit event has for dir_fd=None
 AWS_HOST = re.compile(r"\.(amazonaws\.com(\.cn)?|api\.aws|on\.aws)$")
 API_HOST = re.compile(r"([0-9a-z]+)\.execute-api\.")  # ID.execute-api.REGION.amazonaws.com
 BUCKET_HOST = re.compile(r"(.+?)\.s3[.-]")  # BUCKET.s3.REGION.amazonaws.com
@@ -54,10 +54,10 @@ class Watch:
             path, _, flags = arguments
             if flags & TO_WRITE:
                 self.refuse_change(path, CURRENT)
-        elif event == "socket.getaddrinfo" and AWS_HOST.search(str(arguments[0])):
-            raise OSError(f"The emulated AWS does not let a function reach AWS: {arguments[0]}")
         for path, folder in CHANGES.get(event, []):
             self.refuse_change(arguments[path], CURRENT if folder is None else arguments[folder])
+        if event == "socket.getaddrinfo" and AWS_HOST.search(str(arguments[0])):
+            raise OSError(f"The emulated AWS does not let a function reach AWS: {arguments[0]}")
 
     def refuse_change(self, path: Any, folder: int) -> None:
         """Raise OSError, as a read-only file system does."""
@@ -68,7 +68,10 @@ class Watch:
             raise OSError(errno.EROFS, os.strerror(errno.EROFS), name)
 
     def is_writable(self, path: Path) -> bool:
-        """Tell whether a path can be written to, or is in no folder, which is another error."""
+        """Tell whether a path can be written to.
+
+        If its folder is missing, let open() raise FileNotFoundError.
+        """
         real = path.resolve()
         if not real.parent.is_dir():
             return True
@@ -98,7 +101,7 @@ class RedirectBotocore:
         """Return the specification of the module that lists botocore's handlers of its events."""
         spec = PathFinder.find_spec(name, path, target) if name == "botocore.handlers" else None
         if spec and spec.loader:
-            execute = spec.loader.exec_module
+            execute = spec.loader.exec_module  # the list is there when the module has run
 
             def execute_and_add(module: ModuleType) -> None:
                 execute(module)
@@ -111,6 +114,7 @@ class RedirectBotocore:
         """Replace the address of AWS, which some code names, in a request."""
         url = urlsplit(request.url)
         host, path = url.hostname or "", url.path
+        # The hosts of APIs and buckets first: they are AWS's, too, and name what the path must name
         if api := API_HOST.match(host):
             path = f"/_aws/execute-api/{api[1]}{path}"
         elif bucket := BUCKET_HOST.match(host):
@@ -123,8 +127,8 @@ class RedirectBotocore:
 def obey_modes() -> None:
     """Let the modes of files hold for root as well, here and in what is started from here.
 
-    On Linux, root ignores them with the capability CAP_DAC_OVERRIDE (see capabilities(7)). The
-    numbers are those of linux/prctl.h and linux/capability.h.
+    On Linux, root ignores them with the capability CAP_DAC_OVERRIDE: see prctl(2), capget(2) and
+    capabilities(7). The numbers are those of linux/prctl.h and linux/capability.h.
     """
     if sys.platform == "linux" and os.geteuid() == 0:
         import ctypes
