@@ -11,7 +11,8 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError, Pro
 from chalice import Chalice, CognitoUserPoolAuthorizer
 
 from chalicekit.errors import Refusal
-from chalicekit.local import advice_by_error, advice_for, open_routes, variables_for
+from chalicekit.hints import hint_for, hints_by_error
+from chalicekit.local import open_routes, variables_for
 from chalicekit.ports import free_port, usable_port
 from chalicekit.project import Project
 from tests.processes import is_listening
@@ -84,17 +85,17 @@ def test_an_account_is_only_used_if_the_user_names_its_profile(
     assert variables["LEVEL"] == "DEBUG"
 
 
-def test_advice_names_make_s_commands_and_the_cause_decides_on_it() -> None:
-    def advice(cause: Exception, **options: Any) -> str:
+def test_a_hint_names_make_s_commands_and_the_cause_decides_on_it() -> None:
+    def hint(cause: Exception, **options: Any) -> str:
         error = ValueError()
         error.__cause__ = cause
-        return advice_for(error, advice_by_error(Project(Path("/"), make=True, **options)))
+        return hint_for(error, hints_by_error(Project(Path("/"), make=True, **options)))
 
     unreachable = EndpointConnectionError(endpoint_url="")
-    assert "run `make run AWS=emulated` for an emulated one" in advice(NoCredentialsError())
-    assert "add AWS_PROFILE=NAME for yours" in advice(ProfileNotFound(profile="a"))
-    assert "is `make emulator` running?" in advice(unreachable, emulator="http://127.0.0.1:4566")
-    assert advice(unreachable) == advice(NoCredentialsError(), profile="mine") == ""
+    assert "run `make run AWS=emulated` for an emulated one" in hint(NoCredentialsError())
+    assert "add AWS_PROFILE=NAME for yours" in hint(ProfileNotFound(profile="a"))
+    assert "is `make emulator` running?" in hint(unreachable, emulator="http://127.0.0.1:4566")
+    assert hint(unreachable) == hint(NoCredentialsError(), profile="mine") == ""
 
 
 def test_routes_that_are_open_here_are_named() -> None:

@@ -24,7 +24,8 @@ class Server(ThreadingTCPServer):
 
     def __init__(self, app: Chalice, config: Config, host: str, port: int) -> None:
         """Listen for an app with its stage's settings; raises OSError if that is not possible."""
-        # Each client has a thread, so each thread has an `app.current_request`.
+        # The app becomes one of Chalice's class for threads, too, as `chalice local` does it: each
+        # client has a thread, and each thread an `app.current_request`.
         app.__class__ = type(type(app).__name__, (LocalChalice, type(app)), {})
         self.gateway = Gateway(app, config)
         super().__init__((host, port), Handler)

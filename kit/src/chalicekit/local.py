@@ -4,26 +4,30 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
-from typing import Any, TextIO, cast
+from typing import TextIO, cast
 
 from chalice import Chalice
 from chalice.app import ChaliceAuthorizer
 from chalice.deploy.validate import validate_routes
 
 from chalicekit.errors import Refusal
+from chalicekit.hints import hint_for, hints_by_error, log_hints
 from chalicekit.http_server import Server
-from chalicekit.load import load_app, places
+from chalicekit.load import load_app
 from chalicekit.ports import free_port, usable_port
 from chalicekit.pretty import PrettyStream
 from chalicekit.project import Project
 from chalicekit.restart import restart_after_changes
 from chalicekit.variables import NO_ACCOUNT, client_variables
 
-KEYS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_DEFAULT_PROFILE")
-NO_CREDENTIALS = ("NoCredentialsError", "PartialCredentialsError", "ProfileNotFound")
+# They would come before the profile that the user names
+OTHER_CREDENTIALS = {
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_DEFAULT_PROFILE",
+}
 
 
 def run(project: Project, host: str, port: str, autoreload: bool) -> None:
@@ -32,7 +36,7 @@ def run(project: Project, host: str, port: str, autoreload: bool) -> None:
     `port` is what the user typed; 0 is any free port. Raises Refusal.
     """
     number = 0 if port == "0" else usable_port(port, "PORT" if project.make else "--port", host)
-    project.config  # noqa: B018 - it raises Refusal for a stage that is not there
+    _ = project.config  # raises Refusal for a stage that is not there
     if project.emulator:
         from chalicekit.resources import ensure
 
@@ -48,19 +52,21 @@ def serve(project: Project, host: str, port: int) -> None:
     """Serve the app in this process; raises Refusal if it cannot be imported."""
     from chalicekit.build import requirements
 
-    # At once, as Lambda ends: a thread of the app may be in a debugger, or write to the log.
+    # Not as `lifetime` ends it, but at once, as Lambda ends: a thread of the app may be in a
+    # debugger, or write to the log.
     signal.signal(signal.SIGTERM, lambda *_: os._exit(128 + signal.SIGTERM))
+    # pip needs this process's own variables, and the commands in hints need its folder
     packages = requirements.install(project.folder)
-    advice = advice_by_error(project)
+    hints = hints_by_error(project)
     prepare_process(project)
-    advise_in_log(project.folder, advice)
+    log_hints(project.folder, hints)
     try:
         app = load_app(project.folder, packages)
         validate_routes(app.routes)
         server = Server(app, project.config, host, port)
     except Refusal as refusal:
-        if line := advice_for(refusal.__cause__, advice):
-            raise Refusal(f"{refusal}. {line}") from refusal
+        if hint := hint_for(refusal.__cause__, hints):
+            raise Refusal(f"{refusal}. {hint}") from refusal
         raise
     except (OSError, ValueError) as error:
         raise Refusal(f"The app cannot be served: {error}") from error
@@ -92,16 +98,23 @@ def variables_for(project: Project) -> dict[str, str]:
     """
     machine = dict(os.environ)
     if project.profile and not project.emulator:
-        variables = {name: value for name, value in machine.items() if name not in KEYS}
+        variables = {
+            name: value for name, value in machine.items() if name not in OTHER_CREDENTIALS
+        }
         variables["AWS_PROFILE"] = project.profile
     else:
-        region = machine.get("AWS_REGION") or machine.get("AWS_DEFAULT_REGION") or "us-east-1"
         variables = {name: value for name, value in machine.items() if not name.startswith("AWS_")}
-        variables["AWS_DEFAULT_REGION"] = region
         variables |= client_variables(project.emulator) if project.emulator else NO_ACCOUNT
-        variables["AWS_REGION"] = variables["AWS_DEFAULT_REGION"]  # Lambda sets both
+        region = region_for(project)
+        variables |= {"AWS_REGION": region, "AWS_DEFAULT_REGION": region}  # Lambda sets both
     own = project.config.scope(project.stage, "api_handler").environment_variables
     return variables | {name: str(value) for name, value in own.items()}
+
+
+def region_for(project: Project) -> str:
+    """Return the region of an app that has no account: the emulated AWS's, or this machine's."""
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    return "us-east-1" if project.emulator or not region else region
 
 
 def open_routes(app: Chalice) -> list[str]:
@@ -115,40 +128,3 @@ def open_routes(app: Chalice) -> list[str]:
             for view in methods.values()
         )
     ]
-
-
-def advice_by_error(project: Project) -> dict[str, str]:
-    """Return what to do about errors of the AWS SDK, by their names."""
-    if project.emulator:
-        advice = f"{project.emulator} does not respond: is `{project.command('emulator')}` running?"
-        return {"EndpointConnectionError": advice}
-    if project.profile:
-        return {}
-    command, profile = ("run", "AWS_PROFILE=") if project.make else ("local", "--profile ")
-    advice = (
-        f"The app calls AWS, and has no account here: run `{project.emulated().command(command)}` "
-        f"for an emulated one, or add {profile}NAME for yours."
-    )
-    return dict.fromkeys(NO_CREDENTIALS, advice)
-
-
-def advice_for(error: BaseException | None, advice: Mapping[str, str]) -> str:
-    """Return the advice for an error or for what it was raised for, or ""."""
-    while error and type(error).__name__ not in advice:
-        error = error.__cause__ or error.__context__
-    return advice[type(error).__name__] if error else ""
-
-
-def advise_in_log(folder: Path, advice: Mapping[str, str]) -> None:
-    """Let the app log one line with its place and the advice for an error, if there is some."""
-    create_record = logging.getLogRecordFactory()
-
-    def create_record_or_advise(*arguments: Any, **options: Any) -> logging.LogRecord:
-        record = create_record(*arguments, **options)
-        error = record.exc_info and record.exc_info[1]
-        if error and (line := advice_for(error, advice)):
-            record.msg = ": ".join([*places(error, folder)[-1:], line])
-            record.args, record.exc_info = (), None
-        return record
-
-    logging.setLogRecordFactory(create_record_or_advise)

@@ -56,8 +56,9 @@ def coloured(text: str) -> str:
     text = LEVEL.sub(lambda level: click.style(level[0], fg=COLOURS[level[0]]), text, count=1)
 
     def styled(frame: re.Match[str]) -> str:
-        is_other = bool(OTHERS.search(frame[0].partition("\n")[0]))
-        return click.style(frame[0], dim=is_other or None, bold=not is_other or None)
+        if OTHERS.search(frame[0].partition("\n")[0]):
+            return click.style(frame[0], dim=True)
+        return click.style(frame[0], bold=True)
 
     return FRAME.sub(styled, text)
 

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from chalicekit.emulator.on_demand import EmulatorProcess
     from chalicekit.project import Project
 
-EMULATED_AWS: pytest.StashKey[EmulatorProcess] = pytest.StashKey()
+EMULATOR: pytest.StashKey[EmulatorProcess] = pytest.StashKey()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,9 +38,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give the tests the environment of the stage in `chalice_stage`, before any import."""
-    if config.getini("chalice_stage") and not hasattr(config, "workerinput"):
+    is_worker = hasattr(config, "workerinput")  # of pytest-xdist: it inherits the environment
+    if config.getini("chalice_stage") and not is_worker:
         stage = project_of(config).config.environment_variables
-        variables = variables_of(config) | stage
+        variables = variables_for(emulator_of(config)) | stage
         os.environ.clear()
         os.environ.update(variables)
 
@@ -56,8 +58,8 @@ def pytest_runtest_setup() -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """Stop the emulated AWS, if it was started."""
-    if aws := config.stash.get(EMULATED_AWS, None):
-        aws.stop()
+    if emulator := config.stash.get(EMULATOR, None):
+        emulator.stop()
 
 
 @pytest.fixture(scope="session")
@@ -67,9 +69,9 @@ def emulated_aws(
     """An emulated AWS that has the project's resources; boto3's clients use it."""
     from chalicekit.resources import ensure
 
-    variables = variables_of(request.config)
-    with mock.patch.dict(os.environ, variables, clear=True):
-        project = project_of(request.config, variables["AWS_ENDPOINT_URL"])
+    emulator = emulator_of(request.config)
+    with mock.patch.dict(os.environ, variables_for(emulator), clear=True):
+        project = project_of(request.config, emulator.url)
         ensure(project)
         yield EmulatedAws(project, tmp_path_factory.mktemp("build"))
 
@@ -103,13 +105,13 @@ def chalice_client(request: pytest.FixtureRequest, api_gateway: None) -> Iterato
     project = project_of(request.config)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(project.folder))
-        app = __import__("app").app
+        app = import_module("app").app
         with Client(app, stage_name=project.stage, project_dir=str(project.folder)) as client:
             yield client
 
 
 class EmulatedAws:
-    """The emulated AWS of the tests, with the project's resources."""
+    """What the fixture `emulated_aws` is: the emulated AWS, with the project's resources."""
 
     def __init__(self, project: Project, build: Path) -> None:
         self.project = replace(project, build_dir=build)
@@ -171,12 +173,18 @@ def project_of(config: pytest.Config, emulator: str = "") -> Project:
     return Project(folder, str(config.getini("chalice_stage")) or "dev", emulator)
 
 
-def variables_of(config: pytest.Config) -> dict[str, str]:
-    """Return this process's variables, but the AWS_ ones are those for the emulated AWS."""
+def emulator_of(config: pytest.Config) -> EmulatorProcess:
+    """Return the emulated AWS of all tests, which starts with the first request."""
     from chalicekit.emulator.on_demand import EmulatorProcess
+
+    if EMULATOR not in config.stash:
+        config.stash[EMULATOR] = EmulatorProcess()
+    return config.stash[EMULATOR]
+
+
+def variables_for(emulator: EmulatorProcess) -> dict[str, str]:
+    """Return this process's variables, but the AWS_ ones are those for the emulated AWS."""
     from chalicekit.variables import client_variables
 
-    if EMULATED_AWS not in config.stash:
-        config.stash[EMULATED_AWS] = EmulatorProcess()  # it starts with the first call
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    return own | client_variables(config.stash[EMULATED_AWS].url)
+    return own | client_variables(emulator.url)
