@@ -3,7 +3,6 @@
 import http.client
 import io
 import json
-import sys
 import uuid
 import zipfile
 from email.message import Message
@@ -15,8 +14,9 @@ from urllib.parse import urlsplit
 from botocore.config import Config
 from botocore.session import Session
 
+from chalicekit.runtime.environment import VERSION
+
 ECHO = Path(__file__).parent / "echo"
-PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
 # On a busy machine, a client that does not wait would send a call again that makes something.
 PATIENT = Config(read_timeout=120, connect_timeout=120, retries={"total_max_attempts": 1})
 SESSION = Session()  # it reads each service's model only once
@@ -72,7 +72,7 @@ def make_function(aws: str, code: str, role: str = "", **settings: Any) -> str:
     name = f"function-{uuid.uuid4().hex[:8]}"
     defaults = {
         "FunctionName": name,
-        "Runtime": PYTHON,
+        "Runtime": VERSION,
         "Role": f"arn:aws:iam::000000000000:role/{role or make_role(aws)}",
         "Handler": "function.handler",
         "Code": {"ZipFile": zipped(function=code)},
@@ -117,35 +117,29 @@ def send(
 
 
 class Api(NamedTuple):
-    """A function and an API in front of it."""
+    """An API in the emulated AWS, and the URL of its one path."""
 
-    function: str
     id: str
     url: str
 
 
-def deploy_echo(
-    aws: str, code: str = (ECHO / "function.py").read_text(encoding="utf-8"), **settings: Any
-) -> Api:
-    """Deploy the function in echo/function.py, or another one, with an API and without Chalice.
+def deploy_echo(aws: str) -> Api:
+    """Make the function in echo/function.py, with an API."""
+    return make_api(aws, make_function(aws, (ECHO / "function.py").read_text(encoding="utf-8")))
 
-    `settings` are those of CreateFunction.
+
+def make_api(aws: str, function: str, integration: Any = None, definition: Any = None) -> Api:
+    """Make an API whose `/` invokes a function for GET and PUT, without Chalice.
+
+    `integration` and `definition` add to its integration and to its definition in Swagger.
     """
-    name = make_function(aws, code, **settings)
-    function = f"arn:aws:lambda:us-east-1:000000000000:function:{name}"
-    integration = {
-        "type": "aws_proxy",
-        "httpMethod": "POST",
-        "uri": "arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/"
-        f"{function}/invocations",
-    }
-    method = {"x-amazon-apigateway-integration": integration}
-    definition = {
-        "info": {"title": name},
-        "paths": {"/result": {"post": method}, "/event/{name}": {"get": method, "put": method}},
-        "x-amazon-apigateway-binary-media-types": ["image/png"],
-    }
+    arn = f"arn:aws:lambda:us-east-1:000000000000:function:{function}"
+    uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations"
+    invocation = {"type": "aws_proxy", "httpMethod": "POST", "uri": uri} | (integration or {})
+    method = {"x-amazon-apigateway-integration": invocation}
+    paths = {"/": {"get": method, "put": method}}
+    body = {"info": {"title": function}, "paths": paths} | (definition or {})
     gateway = client(aws, "apigateway")
-    api = gateway.import_rest_api(body=json.dumps(definition))["id"]
+    api = gateway.import_rest_api(body=json.dumps(body))["id"]
     gateway.create_deployment(restApiId=api, stageName="dev")
-    return Api(name, api, f"{aws}/_aws/execute-api/{api}/dev")
+    return Api(api, f"{aws}/_aws/execute-api/{api}/dev")

@@ -6,19 +6,18 @@ What a function and a client get is in test_places.py: it is the same as on this
 import json
 import time
 import uuid
-from typing import Any
 
 import pytest
 
-from tests.emulated import client, deploy_echo, make_function, send
+from tests.emulated import client, deploy_echo, make_api, make_function, send
 
 MB = 1024 * 1024
 
 
 @pytest.fixture(scope="module")
 def echo(aws: str) -> str:
-    """The URL of a path whose function echoes."""
-    return f"{deploy_echo(aws).url}/event/a"
+    """The URL of a function that echoes."""
+    return deploy_echo(aws).url
 
 
 @pytest.mark.parametrize(
@@ -44,26 +43,13 @@ def test_a_function_does_not_get_the_headers_of_a_client_s_connection(echo: str)
 
 
 def test_a_response_has_at_most_6_mb(aws: str) -> None:
-    url = deploy_echo(aws, f"def handler(*_): return {{'body': 'x' * {6 * MB + 100}}}").url
-    assert send("GET", url + "/event/a").status == 502
-
-
-def import_api(aws: str, function: str, integration: dict[str, Any], **definition: Any) -> str:
-    """Deploy an API whose `GET /` invokes a function; return its URL."""
-    arn = f"arn:aws:lambda:us-east-1:000000000000:function:{function}"
-    uri = f"arn:aws:apigateway:us-east-1:lambda:path/2015-03-31/functions/{arn}/invocations"
-    integration = {"type": "aws_proxy", "httpMethod": "POST", "uri": uri, **integration}
-    paths = {"/": {"get": {"x-amazon-apigateway-integration": integration}}}
-    gateway = client(aws, "apigateway")
-    body = json.dumps({"info": {"title": "api"}, "paths": paths, **definition})
-    api: str = gateway.import_rest_api(body=body)["id"]
-    gateway.create_deployment(restApiId=api, stageName="dev")
-    return f"{aws}/_aws/execute-api/{api}/dev"
+    function = make_function(aws, f"def handler(*_): return {{'body': 'x' * {6 * MB + 100}}}")
+    assert send("GET", make_api(aws, function).url).status == 502
 
 
 def test_a_client_does_not_wait_longer_than_the_integration(aws: str) -> None:
     function = make_function(aws, "import time\ndef handler(*_): time.sleep(9)", Timeout=10)
-    url, started = import_api(aws, function, {"timeoutInMillis": 50}), time.monotonic()
+    url, started = make_api(aws, function, {"timeoutInMillis": 50}).url, time.monotonic()
     response = send("GET", url)
     assert time.monotonic() - started < 9
     assert response.status == 504
@@ -73,7 +59,8 @@ def test_a_client_does_not_wait_longer_than_the_integration(aws: str) -> None:
 def test_errors_have_the_headers_of_gateway_responses(aws: str) -> None:
     headers = {"gatewayresponse.header.Access-Control-Allow-Origin": "'*'"}
     both = {key: {"responseParameters": headers} for key in ("DEFAULT_4XX", "DEFAULT_5XX")}
-    url = import_api(aws, "none", {}, **{"x-amazon-apigateway-gateway-responses": both})
+    definition = {"x-amazon-apigateway-gateway-responses": both}
+    url = make_api(aws, "none", definition=definition).url
     for path, status in ("/unknown", 403), ("", 500):
         response = send("GET", url + path)
         assert (response.status, response.headers["Access-Control-Allow-Origin"]) == (status, "*")
@@ -88,7 +75,7 @@ def test_a_client_chooses_the_request_id_and_not_the_extended_one(echo: str) -> 
 
 
 def test_a_new_definition_replaces_the_old_one(aws: str) -> None:
-    api, gateway = import_api(aws, "any", {}).split("/")[-2], client(aws, "apigateway")
+    api, gateway = make_api(aws, "any").id, client(aws, "apigateway")
     body = json.dumps({"paths": {"/new": {}}})
     gateway.put_rest_api(restApiId=api, mode="overwrite", body=body)
     resources = gateway.get_resources(restApiId=api)["items"]
@@ -99,7 +86,7 @@ def test_a_new_definition_replaces_the_old_one(aws: str) -> None:
 
 
 def test_chalice_can_remove_the_minimum_compression_size(aws: str) -> None:
-    api, gateway = import_api(aws, "any", {}).split("/")[-2], client(aws, "apigateway")
+    api, gateway = make_api(aws, "any").id, client(aws, "apigateway")
     remove = {"op": "replace", "path": "/minimumCompressionSize", "value": ""}
     updated = gateway.update_rest_api(restApiId=api, patchOperations=[remove])
     assert updated.get("minimumCompressionSize") is None

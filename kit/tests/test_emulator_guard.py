@@ -30,9 +30,17 @@ def status(aws: str, path: str, headers: dict[str, str], method: str = "POST") -
         return response.status
 
 
-# Other names for this machine: DNS rebinding
-HOSTS = ["evil.example", "127.0.0.1.evil.example:{port}", "evil.localhost:{port}", "0.0.0.0:{port}"]
-HOSTS += ["a1.execute-api.localhost.evil.example:{port}", "[::1]:{port}", "127.0.0.1:1", ""]
+# The request reaches this machine by another name or port
+HOSTS = [
+    "evil.example",  # DNS rebinding
+    "127.0.0.1.evil.example:{port}",  # a name of theirs that begins as this machine's
+    "a1.execute-api.localhost.evil.example:{port}",  # or as an API's
+    "evil.localhost:{port}",  # no name of the emulated AWS
+    "0.0.0.0:{port}",  # this machine, for some browsers
+    "[::1]:{port}",  # the emulated AWS has IPv4 only
+    "127.0.0.1:1",  # another program of this machine
+    "",
+]
 # Of a page that uses fetch, a form or a WebSocket; the request is for 127.0.0.1
 ORIGINS = ["https://evil.example", "null", "http://127.0.0.1:1", "http://localhost:{port}"]
 
@@ -75,9 +83,9 @@ def test_this_machine_and_an_address_that_is_typed_are_served(
 def test_a_page_calls_a_deployed_api_on_either_of_its_addresses(aws: str) -> None:
     api = deploy_echo(aws)
     page = {"Origin": "https://page.example", "Sec-Fetch-Site": "cross-site", "User-Agent": FIREFOX}
-    assert status(aws, f"/_aws/execute-api/{api.id}/dev/event/a", page, "GET") == 200
+    assert status(aws, f"/_aws/execute-api/{api.id}/dev/", page, "GET") == 200
     named = page | {"Host": f"{api.id}.execute-api.localhost:{{port}}"}
-    assert status(aws, "/dev/event/a", named, "GET") == 200
+    assert status(aws, "/dev/", named, "GET") == 200
 
 
 @pytest.mark.parametrize("path", ["/", CREATE_STACK, ADMIN, "/health"])
@@ -85,7 +93,7 @@ def test_an_api_s_name_leads_to_the_api_only(aws: str, path: str) -> None:
     api, stacks = deploy_echo(aws), client(aws, "cloudformation")
     headers = {"Host": f"{api.id}.execute-api.localhost:{{port}}", "Sec-Fetch-Site": "cross-site"}
     assert status(aws, path, headers) in (403, 404)
-    assert status(aws, f"/_aws/execute-api/{api.id}/dev/event/a", {}, "GET") == 200  # no reset
+    assert status(aws, f"/_aws/execute-api/{api.id}/dev/", {}, "GET") == 200  # no reset
     assert "evil" not in {stack["StackName"] for stack in stacks.list_stacks()["StackSummaries"]}
 
 

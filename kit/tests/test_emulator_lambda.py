@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from tests.emulated import PYTHON, client, invoke, log_of, make_function, make_role
+from chalicekit.runtime.environment import VERSION
+from tests.emulated import client, invoke, log_of, make_function, make_role
 
 MB = 1024 * 1024
 
@@ -69,7 +70,7 @@ def test_a_layer_is_beside_the_code(aws: str) -> None:
     package = io.BytesIO()
     with zipfile.ZipFile(package, "w") as archive:
         archive.writestr("python/layered.py", "A = 1")
-        archive.writestr(f"python/lib/{PYTHON}/site-packages/deep.py", "B = 2")
+        archive.writestr(f"python/lib/{VERSION}/site-packages/deep.py", "B = 2")
     layer = client(aws, "lambda").publish_layer_version(
         LayerName="layer", Content={"ZipFile": package.getvalue()}
     )

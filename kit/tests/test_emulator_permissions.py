@@ -60,7 +60,7 @@ OBJECT = {"Bucket": "a-bucket", "Key": "a b"}
 
 
 @pytest.mark.parametrize(
-    ("call", "parameters", "action", "resource", "named"),
+    ("call", "parameters", "allowed_action", "resource", "action_in_message"),
     [
         ("dynamodb.get_item", ITEM, "dynamodb:GetItem", TABLE, "dynamodb:GetItem"),
         ("dynamodb.batch_write_item", ITEMS, "dynamodb:Batch*", TABLE, "dynamodb:BatchWriteItem"),
@@ -72,13 +72,20 @@ OBJECT = {"Bucket": "a-bucket", "Key": "a b"}
     ],
 )
 def test_a_call_needs_a_permission(
-    caller: Caller, call: str, parameters: dict[str, Any], action: str, resource: str, named: str
+    caller: Caller,
+    call: str,
+    parameters: dict[str, Any],
+    allowed_action: str,
+    resource: str,
+    action_in_message: str,
 ) -> None:
     caller.allow()
-    reason = f"{named} on resource: {resource} because no identity-based policy allows the {named}"
     error = caller.call(call, **parameters).replace('"', "")  # S3 quotes the resource
-    assert f" is not authorized to perform: {reason} action" in error
-    caller.allow({"Action": action, "Resource": resource})
+    assert (
+        f" is not authorized to perform: {action_in_message} on resource: {resource} "
+        f"because no identity-based policy allows the {action_in_message} action"
+    ) in error
+    caller.allow({"Action": allowed_action, "Resource": resource})
     assert "is not authorized" not in caller.call(call, **parameters)
 
 

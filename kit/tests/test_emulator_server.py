@@ -45,7 +45,7 @@ def test_nothing_is_left_behind(tmp_path: Path, start: str, end: signal.Signals)
     folder = tmp_path / "temporary"
     folder.mkdir()
     with serving(shell, tmp_path / "log", {"TMPDIR": str(folder)}) as server:
-        function = json.loads(send("GET", deploy_echo(aws).url + "/event/a").body)["process"]
+        function = json.loads(send("GET", deploy_echo(aws).url).body)["process"]
         slow = make_function(aws, "import time\ndef handler(*_): time.sleep(900)", Timeout=900)
         client(aws, "lambda").invoke(FunctionName=slow, InvocationType="Event", Payload="{}")
         server.process.send_signal(end)

@@ -4,6 +4,7 @@ Queues, buckets and tables are in test_product.py.
 """
 
 import socket
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -57,17 +58,23 @@ def test_a_topic_invokes_a_function(app: TestProject) -> None:
     wait_until(lambda: has_logged(app, "told", "told: hi None"))
 
 
+def open_websocket(url: str) -> socket.socket:
+    """Return a connection after the handshake of a WebSocket (RFC 6455, 4.1)."""
+    address = urlsplit(url)
+    connection = socket.create_connection((address.hostname, address.port or 80), timeout=60)
+    connection.sendall(
+        f"GET {address.path} HTTP/1.1\r\nHost: {address.netloc}\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+        "Sec-WebSocket-Version: 13\r\n\r\n".encode()
+    )
+    assert connection.recv(1000).startswith(b"HTTP/1.1 101 ")
+    return connection
+
+
 def test_a_function_sends_to_a_websocket(app: TestProject) -> None:
     apis = client(app.aws, "apigatewayv2").get_apis()["Items"]
     api = next(api["ApiId"] for api in apis if app.name in api["Name"])
-    host = app.aws.removeprefix("http://")
-    with socket.create_connection(host.split(":"), timeout=60) as connection:  # type: ignore[arg-type]
-        connection.sendall(
-            f"GET /_aws/execute-api/{api}/dev HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n"
-            "Connection: Upgrade\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
-            "Sec-WebSocket-Version: 13\r\n\r\n".encode()
-        )
-        assert connection.recv(1000).startswith(b"HTTP/1.1 101 ")
+    with open_websocket(f"{app.aws}/_aws/execute-api/{api}/dev") as connection:
         connection.sendall(b"\x81\x85" + bytes(4) + b"hello")  # RFC 6455, 5.2
         assert connection.recv(100) == b"\x81\x05HELLO"
     wait_until(lambda: has_logged(app, "websocket_message", "message: hello"))
