@@ -112,13 +112,16 @@ def test_the_first_request_imports_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "plain"),
     [
-        ("def f(a: int = 1, *b: int) -> int:\n    c: int = 2\n    d: int", "c = 2\n    pass"),
+        (
+            "def f(a: int = 1, *b: int) -> int:\n    c: int = 2\n    d: int",
+            "def f(a=1, *b):\n    c = 2\n    pass",
+        ),
         ("if TYPE_CHECKING:\n    import a\nelse:\n    import b", "import b"),
         ("import re, os", "import re, os"),  # another name than those that Chalice needs later
     ],
 )
 def test_what_python_need_not_run_is_removed(source: str, plain: str) -> None:
-    assert ast.unparse(lean(ast.parse(source))).removeprefix("def f(a=1, *b):\n    ") == plain
+    assert ast.unparse(lean(ast.parse(source))) == plain
 
 
 def test_a_function_that_runs_on_import_can_use_what_moved() -> None:

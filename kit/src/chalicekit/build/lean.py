@@ -18,12 +18,11 @@ core, and a request the function's share. At 128 MB, the 0.6 ms of `base64` are 
 response of text use none of them. The first body in Base64 does, and the first event of S3, Kinesis
 or DynamoDB: an app that is made for those can import the module in app.py.
 
-Why only Chalice's module: no rule knows what requests need of another package. Tried on others,
-Requests took 31 ms of INIT, not 54, but then 19 ms of the first request, not 5; boto3 ended in an
-infinite recursion. A package may also rely on what an import does beside giving a name.
+Why only Chalice's module: no rule knows what requests need of another package, or what an import
+there does beside giving a name. With Requests, the first request lost what INIT won; boto3 ended in
+an infinite recursion.
 
-Later: annotations are lazy since Python 3.14 (PEP 649). In 3.15, `__lazy_modules__` (PEP 810) makes
-a module's imports lazy. Once Chalice has both, this module is not needed.
+This module is not needed once Chalice has lazy annotations (PEP 649) and imports (PEP 810).
 """
 
 import ast
@@ -39,19 +38,24 @@ LATER |= {"os", "sys", "traceback", "unquote_plus", "TYPE_CHECKING"}
 LATER |= {"Any", "Callable", "Dict", "Iterator", "List", "Optional", "Sequence", "Set", "Tuple"}
 LATER |= {"Union", "HeadersType", "MiddlewareFuncType", "UserHandlerFuncType"}
 
+# With two statements, for example, it starts with `global base64, HeadersType`, and "..." becomes
+#
+#     if _wanted in ("base64",):
+#         import base64
+#     if _wanted in ("HeadersType",):
+#         HeadersType = Dict[str, Any]
+#
+# Functions also call it for a name that is bound already: the first `if` returns that. The second
+# returns what a statement above it has just bound.
 GETATTR = """\
 def __getattr__(_wanted):
-    global {names}
     if _wanted in globals():
         return globals()[_wanted]
-    {branches}
+    ...
     if _wanted in globals():
         return globals()[_wanted]
-    raise AttributeError(f"module {{__name__!r}} has no attribute {{_wanted!r}}")
+    raise AttributeError(f"module {__name__!r} has no attribute {_wanted!r}")
 """
-BRANCH = """
-    if _wanted in {names}:
-        {statement}"""
 
 Node = TypeVar("Node", bound=ast.AST)
 
@@ -66,7 +70,7 @@ def lean(module: ast.Module) -> ast.Module:
         first, *_ = later
         module.body.insert(module.body.index(first), getattr_function(later))
         module.body = [statement for statement in module.body if statement not in later]
-        Asking().visit(module)
+        Asking().visit(module)  # `__getattr__` as well: an alias reads other names
     return ast.fix_missing_locations(module)
 
 
@@ -101,18 +105,20 @@ def names_bound(statement: ast.stmt) -> list[str]:
 
 def getattr_function(later: dict[ast.stmt, list[str]]) -> ast.FunctionDef:
     """Return the function that runs a statement when a name that it binds is wanted."""
-    branches = [
-        BRANCH.format(names=tuple(names), statement=ast.unparse(statement))
-        for statement, names in later.items()
-    ]
-    text = GETATTR.format(names=", ".join(chain(*later.values())), branches="".join(branches))
     first, *_ = later
-    [function] = placed(ast.parse(text), first).body
+    [function] = placed(ast.parse(GETATTR), first).body
     assert isinstance(function, ast.FunctionDef)
-    _, _, *ifs, _, _ = function.body  # the branches
-    for branch, statement in zip(ifs, later, strict=True):
-        placed(branch, statement)
+    return_if_bound, _, *end = function.body
+    all_names = placed(ast.Global([*chain(*later.values())]), first)
+    branches = [placed(branch(statement, names), statement) for statement, names in later.items()]
+    function.body = [all_names, return_if_bound, *branches, *end]
     return function
+
+
+def branch(statement: ast.stmt, names: list[str]) -> ast.If:
+    """Return the code that runs a statement if one of these names is wanted."""
+    is_wanted = ast.parse(f"_wanted in {tuple(names)}", mode="eval").body
+    return ast.If(is_wanted, [statement], [])
 
 
 def placed(tree: Node, original: ast.AST) -> Node:
