@@ -21,6 +21,36 @@ API = "api_handler"  # Chalice's name for the function of the API
 VARIABLES_LIMIT = 4096  # docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 
 
+class KitSettings(NamedTuple):
+    """The kit's own settings: the object `chalicekit` in `.chalice/config.json`, or in a stage."""
+
+    include: tuple[str, ...]  # patterns of paths that are packaged although untracked
+    layer_modules: tuple[str, ...]  # names of modules that layers bring, or `*` for any
+
+
+def kit_settings(config: Config) -> KitSettings:
+    """Return the kit's own settings for a stage; those of the stage come first."""
+    everywhere = config.config_from_disk.get("chalicekit") or {}
+    found = everywhere | (stage_of(config).get("chalicekit") or {})
+    # A stage with layers may import any module, unless its settings name those of the layers.
+    has_layers = any(function.layers for function in configured_functions(config).values())
+    modules = found.get("layer_modules", ["*"] if has_layers else [])
+    return KitSettings(tuple(found.get("include", ())), tuple(modules))
+
+
+def configured_functions(config: Config) -> dict[str, Config]:
+    """Return the settings of the API's function, and of each that has settings of its own."""
+    everywhere = config.config_from_disk.get("lambda_functions") or {}
+    names = [API, *everywhere, *(stage_of(config).get("lambda_functions") or {})]
+    return {name: config.scope(config.chalice_stage, name) for name in names}
+
+
+def stage_of(config: Config) -> dict[str, Any]:
+    """Return the settings of a stage alone."""
+    stage: dict[str, Any] = config.config_from_disk.get("stages", {}).get(config.chalice_stage, {})
+    return stage
+
+
 class Kind(NamedTuple):
     """What values a setting can have: in words for a message, and as a test."""
 
@@ -116,7 +146,8 @@ def wrong_object(values: dict[str, Any], known: Known, start: str) -> Iterator[s
     for name, value in values.items():
         kind = known.get(name) or known.get("*")
         if not kind:
-            if name[:1] not in "_$#/":  # which people use for comments
+            is_comment = name.startswith(("_", "$", "#", "/"))
+            if not is_comment:
                 yield from unknown_name(start + name, name, known)
         elif value is not None or name not in known:  # null is as if it were not there
             words, fits = OBJECT if isinstance(kind, dict) else kind
@@ -127,7 +158,7 @@ def wrong_object(values: dict[str, Any], known: Known, start: str) -> Iterator[s
 
 
 def unknown_name(where: str, name: str, known: Iterable[str]) -> Iterator[str]:
-    """Yield that a name looks like a slip of the pen; only say it if it looks like none."""
+    """Yield that a name is wrong if it looks like a slip of the pen; if not, only say so."""
     similar = get_close_matches(name, known, 1, 0.8)
     similar += [other for other in known if len(name) > 5 and other.endswith(f"_{name}")]
     if similar:
@@ -160,32 +191,3 @@ def wrong_variables(project: Project) -> Iterator[str]:
 def full_name(project: Project, name: str) -> str:
     """Return the name in AWS of a function that has this name for Chalice."""
     return project.name if name == API else f"{project.name}-{name}"
-
-
-def configured_functions(config: Config) -> dict[str, Config]:
-    """Return the settings of the API's function, and of each that has settings of its own."""
-    everywhere = config.config_from_disk.get("lambda_functions") or {}
-    names = [API, *everywhere, *(stage_of(config).get("lambda_functions") or {})]
-    return {name: config.scope(config.chalice_stage, name) for name in names}
-
-
-def stage_of(config: Config) -> dict[str, Any]:
-    """Return the settings of a stage alone."""
-    stage: dict[str, Any] = config.config_from_disk.get("stages", {}).get(config.chalice_stage, {})
-    return stage
-
-
-class KitSettings(NamedTuple):
-    """The kit's own settings: the object `chalicekit` in `.chalice/config.json`, or in a stage."""
-
-    include: tuple[str, ...]  # patterns of paths that are packaged although untracked
-    layer_modules: tuple[str, ...]  # names of modules that layers bring, or `*` for any
-
-
-def kit_settings(config: Config) -> KitSettings:
-    """Return the kit's own settings for a stage; those of the stage come first."""
-    everywhere = config.config_from_disk.get("chalicekit") or {}
-    found = everywhere | (stage_of(config).get("chalicekit") or {})
-    has_layers = any(function.layers for function in configured_functions(config).values())
-    modules = found.get("layer_modules", ["*"] if has_layers else [])
-    return KitSettings(tuple(found.get("include", ())), tuple(modules))
