@@ -44,7 +44,6 @@ from chalice.package import (
     SAMCodeLocationPostProcessor,
     SAMTemplateGenerator,
     TemplateMergePostProcessor,
-    TemplatePostProcessor,
     TerraformCodeLocationPostProcessor,
     TerraformGenerator,
     YAMLTemplateSerializer,
@@ -90,8 +89,10 @@ class PackageStep(BaseDeployStep):
 
     def handle_lambdalayer(self, config: Config, resource: LambdaLayer) -> None:
         """Give a managed layer its package; Chalice asks for it before its functions'."""
-        resource.is_empty = self.built.layer_zip is None
-        resource.deployment_package.filename = str(self.built.layer_zip)
+        if self.built.layer_zip:
+            resource.deployment_package.filename = str(self.built.layer_zip)
+        else:
+            resource.is_empty = True
 
     def handle_lambdafunction(self, config: Config, resource: LambdaFunction) -> None:
         """Give a function its package, and no layer that would be empty."""
@@ -153,28 +154,56 @@ def create_packager(
     config: StageConfig,
     session: Session,
     built: Build,
-    package_format: str,
+    pkg_format: str,
     template_format: str,
     merge_template: str | None,
 ) -> AppPackager:
     """Return Chalice's packager, as `chalice.package.create_app_packager` creates it."""
     options = PackageOptions(TypedAWSClient(session))
+    if pkg_format == "terraform":
+        return terraform_packager(config, options, built)
+    return cloudformation_packager(config, options, built, template_format, merge_template)
+
+
+def terraform_packager(config: StageConfig, options: PackageOptions, built: Build) -> AppPackager:
+    """Return the packager that writes Terraform's template."""
+    return AppPackager(
+        TerraformGenerator(config, options),
+        resource_builder(built, TerraformSwaggerGenerator()),
+        CompositePostProcessor([TerraformCodeLocationPostProcessor(OS)]),
+        JSONTemplateSerializer(),
+        OS,
+    )
+
+
+def cloudformation_packager(
+    config: StageConfig,
+    options: PackageOptions,
+    built: Build,
+    template_format: str,
+    merge_template: str | None,
+) -> AppPackager:
+    """Return the packager that writes CloudFormation's template, and merges another into it."""
     serializer: Any = JSONTemplateSerializer()
-    processors: list[TemplatePostProcessor]
-    if package_format == "cloudformation":
-        is_yaml = YAMLTemplateSerializer.is_yaml_template
-        if template_format == "yaml" or (merge_template and is_yaml(merge_template)):
-            serializer = YAMLTemplateSerializer()
-        steps = build_stage(built, CFNSwaggerGenerator())
-        generator: Any = SAMTemplateGenerator(config, options)
-        merger = TemplateMerger(f"{config.app_name}-{config.chalice_stage}")
-        processors = [
-            SAMCodeLocationPostProcessor(OS),
-            TemplateMergePostProcessor(OS, merger, serializer, merge_template),
-        ]
-    else:
-        steps = build_stage(built, TerraformSwaggerGenerator())
-        generator = TerraformGenerator(config, options)
-        processors = [TerraformCodeLocationPostProcessor(OS)]
-    builder = ResourceBuilder(ApplicationGraphBuilder(), DependencyBuilder(), steps)
-    return AppPackager(generator, builder, CompositePostProcessor(processors), serializer, OS)
+    is_yaml = YAMLTemplateSerializer.is_yaml_template
+    if template_format == "yaml" or (merge_template and is_yaml(merge_template)):
+        serializer = YAMLTemplateSerializer()
+    merger = TemplateMerger(f"{config.app_name}-{config.chalice_stage}")
+    processors = [
+        SAMCodeLocationPostProcessor(OS),
+        TemplateMergePostProcessor(OS, merger, serializer, merge_template),
+    ]
+    return AppPackager(
+        SAMTemplateGenerator(config, options),
+        resource_builder(built, CFNSwaggerGenerator()),
+        CompositePostProcessor(processors),
+        serializer,
+        OS,
+    )
+
+
+def resource_builder(built: Build, swagger: SwaggerGenerator) -> ResourceBuilder:
+    """Return what makes the resources that a template describes."""
+    return ResourceBuilder(
+        ApplicationGraphBuilder(), DependencyBuilder(), build_stage(built, swagger)
+    )

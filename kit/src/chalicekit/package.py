@@ -26,11 +26,11 @@ def package(
     The options are those of `chalice package`; with `single_file`, `out` is one zip with both.
     Raises Refusal if the package cannot work. Then nothing in `out` changes.
     """
-    _ = project.config  # refuses an unknown stage before anything is written
+    settings = project.config  # raises Refusal for an unknown stage, before anything is written
     if merge_template and not Path(merge_template).is_file():
         raise Refusal(f"{merge_template} does not exist: choose a template to merge.")
-    # Without credentials, botocore would look for them, for seconds.
-    project.session.set_credentials("none", "needed")
+    # Nothing here calls AWS, but without credentials botocore would look for them, for seconds.
+    project.session.set_credentials(access_key="unused", secret_key="unused")
     if not project.session.get_config_variable("region"):
         project.session.set_config_variable("region", "us-east-1")  # AWS's partition, for names
     with errors_in_one_line(project), lock(project):
@@ -39,7 +39,7 @@ def package(
         written = project.build_folder / "written"
         with app_of(built, project) as app:
             checks.before_package(project, app, pkg_format)
-            config = StageConfig.of(project.config, app)
+            config = StageConfig.of(settings, app)
             packager = create_packager(
                 config, project.session, built, pkg_format, template_format, merge_template
             )
