@@ -30,11 +30,11 @@ class TemplateMerger(TemplateDeepMerger):
     def merge(self, file_template: Template, chalice_template: Template) -> Template:
         """Return Chalice's template with the other one merged into it."""
         text = json.dumps(file_template).replace("APP-STAGE", self.name)
-        merged, resources = chalice_template, chalice_template["Resources"]
-        for name, resource in resources.items():
+        merged, kept = chalice_template, set(chalice_template["Resources"])
+        for name, resource in chalice_template["Resources"].items():
             if resource["Type"] == "AWS::Serverless::Function":
                 merged = super().merge(json.loads(text.replace("APIHandler", name)), merged)
-        remove_incomplete(merged, resources)
+        remove_incomplete(merged, kept)
         add_cors_headers(merged)
         return merged
 
@@ -43,7 +43,8 @@ def remove_incomplete(template: Template, kept: Collection[str]) -> None:
     """Remove the resources that have no type, and all that refers to them, but none of `kept`."""
     resources, outputs = template["Resources"], template.get("Outputs", {})
     incomplete = [name for name, resource in resources.items() if "Type" not in resource]
-    for name in incomplete:  # the list grows
+    while incomplete:
+        name = incomplete.pop()
         del resources[name]
         referring = [other for other, content in resources.items() if refers(content, name)]
         incomplete += [other for other in referring if other not in {*incomplete, *kept}]
@@ -76,8 +77,8 @@ def add_cors_headers(template: Template) -> None:
     responses = api.setdefault("GatewayResponses", {})
     for name in ("DEFAULT_4XX", "DEFAULT_5XX", *responses):
         parameters = responses.setdefault(name, {}).setdefault("ResponseParameters", {})
-        own = parameters.get("Headers", {})
-        parameters["Headers"] = (found[0] if is_the_same else {ORIGIN: "'*'"}) | own
+        already_set = parameters.get("Headers", {})
+        parameters["Headers"] = (found[0] if is_the_same else {ORIGIN: "'*'"}) | already_set
 
 
 def cors_headers(methods: dict[str, Any]) -> dict[str, str]:
