@@ -30,11 +30,11 @@ def project(tmp_path: Path) -> Project:
     return Project(tmp_path)
 
 
-def boots(project: Project, code: str, *layers: str) -> None:
+def boots(project: Project, code: str, *layer_modules: str) -> None:
     """Check an app that has `code`."""
     task = project.folder / "task"
     write(task / "app.py", code)
-    boot.check(project, task, Advisor(project.folder), layers)
+    boot.check(project, task, Advisor(project.folder), layer_modules, bool(layer_modules))
 
 
 @pytest.mark.parametrize(
@@ -44,8 +44,9 @@ def boots(project: Project, code: str, *layers: str) -> None:
         "import os\nassert os.environ['AWS_LAMBDA_FUNCTION_NAME'] == 'app-dev'",
         "import os\nassert os.environ['AWS_REGION'] and os.environ['TABLE'] == 'orders'",
         "import os\nassert os.getcwd() == os.environ['LAMBDA_TASK_ROOT']",
+        # a thread does not keep the check waiting
         "import threading, time\nthreading.Thread(target=time.sleep, args=[99]).start()",
-        "print('hello' * 100_000)",
+        "print('hello' * 100_000)",  # more than a pipe holds
         "open('/tmp/' + __import__('uuid').uuid4().hex, 'w').close()",
         "open('app.py').close()",
         "import boto3\nboto3.resource('dynamodb').Table('orders')",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from chalicekit.build import archive, build, bytecode, with_compiled
+from chalicekit.build import archive, build, bytecode, with_extensions_of
 from chalicekit.checks import before_build, before_package
 from chalicekit.errors import Refusal
 from chalicekit.load import app_of
@@ -26,7 +26,7 @@ RUNTIME = {"app.py", "chalice/__init__.py", "chalice/app.py"}
 WHEELS = "--no-index\n--find-links wheels\n"
 
 
-def project(folder: Path, files: dict[str, str], **settings: Any) -> Project:
+def write_project(folder: Path, files: dict[str, str], **settings: Any) -> Project:
     """Write a project of files around the smallest app; return it."""
     config = json.dumps({"version": "2.0", "app_name": "app"} | settings)
     for name, text in ({"app.py": APP + ROUTE, ".chalice/config.json": config} | files).items():
@@ -37,7 +37,7 @@ def project(folder: Path, files: dict[str, str], **settings: Any) -> Project:
 
 def packaged(folder: Path, files: dict[str, str], **settings: Any) -> set[str]:
     """Check and build such a project; return what is in its package, bytecode aside."""
-    written = project(folder, files, **settings)
+    written = write_project(folder, files, **settings)
     before_build(written)
     built = build(written)
     with app_of(built, written) as app:
@@ -133,7 +133,7 @@ def test_what_is_compiled_for_another_machine_is_checked_as_this_one_has_it() ->
     lambdas, here = Path("lambda"), Path("here")
     package = dict.fromkeys(["app.py", "fast/a.arm.so", "fast/b.py", "only_lambda.so"], lambdas)
     for_here = dict.fromkeys(["fast/a.x86.so", "fast/b.py", "only_here.py"], here)
-    assert with_compiled(package, for_here) == {
+    assert with_extensions_of(for_here, package) == {
         "app.py": lambdas,
         "fast/a.x86.so": here,
         "fast/b.py": here,
@@ -149,7 +149,7 @@ def test_the_app_has_its_own_versions_but_the_sdk_of_this_environment(
     make_wheel(tmp_path / "wheels", "pydantic", {"pydantic.py": "VERSION = 'own'"})
     make_wheel(tmp_path / "wheels", "boto3", {"boto3.py": "VERSION = 'own'"})
     files = {"app.py": "import boto3, pydantic\n" + APP + ROUTE}
-    written = project(tmp_path, files | {"requirements.txt": WHEELS + "boto3\npydantic\n"})
+    written = write_project(tmp_path, files | {"requirements.txt": WHEELS + "boto3\npydantic\n"})
     with app_of(build(written), written):
         assert sys.modules["app"].pydantic.VERSION == "own"
         assert "client" in dir(sys.modules["app"].boto3)
@@ -161,7 +161,7 @@ def test_vendor_wins_over_requirements_and_the_app_over_both(tmp_path: Path) -> 
     make_wheel(tmp_path / "wheels", "both", content)
     files = {"vendor/both.py": "# vendor", "vendor/chalice/app.py": ""}
     files["requirements.txt"] = WHEELS + "both\n"
-    with zipfile.ZipFile(build(project(tmp_path, files)).zip) as package:
+    with zipfile.ZipFile(build(write_project(tmp_path, files)).zip) as package:
         assert package.read("both.py") == b"# vendor"
         assert package.read("app.py").decode() == APP + ROUTE
         assert b"class Chalice" in package.read("chalice/app.py")
@@ -172,15 +172,15 @@ def test_the_bytecode_of_requirements_is_made_once(
 ) -> None:
     make_wheel(tmp_path / "wheels", "extra", {"extra.py": "TEXT = 'an extra'"})
     files = {"vendor/vendored.py": "", "requirements.txt": WHEELS + "extra\n"}
-    first = build(project(tmp_path, files)).zip.read_bytes()
+    first = build(write_project(tmp_path, files)).zip.read_bytes()
     compiled, compile_modules = list[str](), bytecode.compile_modules
 
-    def note(modules: list[tuple[Path, Path, str]]) -> None:
-        compiled.extend(name for _, _, name in modules)
+    def note(modules: list[bytecode.Module]) -> None:
+        compiled.extend(module.name for module in modules)
         compile_modules(modules)
 
     monkeypatch.setattr(bytecode, "compile_modules", note)
-    assert build(project(tmp_path, files)).zip.read_bytes() == first
+    assert build(write_project(tmp_path, files)).zip.read_bytes() == first
     assert sorted(compiled) == ["app.py", "chalice/__init__.py", "chalice/app.py", "vendored.py"]
 
 
@@ -189,14 +189,14 @@ def test_bytecode_that_would_be_too_much_is_left_out(
 ) -> None:
     monkeypatch.setattr(archive, "UPLOAD_LIMIT", 60_000)
     files = {"vendor/large.py": "".join(f"name_{n} = {n}\n" for n in range(3000))}
-    with zipfile.ZipFile(build(project(tmp_path, files)).zip) as package:
+    with zipfile.ZipFile(build(write_project(tmp_path, files)).zip) as package:
         folders = {name.partition("__pycache__")[0] for name in package.namelist()}
     assert folders == {"", "chalice/"} | RUNTIME | {"large.py"}
     assert "The package has no bytecode of its requirements" in capsys.readouterr().err
 
 
 def test_a_managed_layer_has_the_libraries_with_their_bytecode(tmp_path: Path) -> None:
-    built = build(project(tmp_path, {"vendor/vendored.py": ""}, automatic_layer=True))
+    built = build(write_project(tmp_path, {"vendor/vendored.py": ""}, automatic_layer=True))
     assert built.layer_zip
     with zipfile.ZipFile(built.layer_zip) as layer:
         names = {name.partition("site-packages/")[2] for name in layer.namelist()}

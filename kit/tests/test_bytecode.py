@@ -76,9 +76,9 @@ def test_lambda_runs_the_bytecode(tmp_path: Path) -> None:
 def test_references_elsewhere_do_not_change_the_bytecode() -> None:
     alone = reproducible(compile("a = (1, 'two words')", "app.py", "exec"))
     code = compile("a = (1, 'two words')", "app.py", "exec")
-    elsewhere = [*code.co_consts, code.co_consts]
+    elsewhere = [*code.co_consts, code.co_consts]  # the references, as long as this list exists
     assert reproducible(code) == alone
-    assert len(elsewhere) > 1
+    del elsewhere
 
 
 def test_the_environment_does_not_change_the_bytecode(

@@ -164,6 +164,7 @@ def test_the_variables_of_a_git_hook_are_ignored(
 def test_the_copy_is_writable_and_keeps_programs_executable(folder: Path) -> None:
     (folder / "app.py").chmod(0o444)
     (folder / "vendor" / "extra" / "data.csv").chmod(0o755)
-    copy = copy_app(folder, folder / "build" / "app")
+    copy = folder / "build" / "app"
+    copy_app(folder, copy)
     assert (copy / "app.py").stat().st_mode & 0o200
     assert os.access(copy / "vendor" / "extra" / "data.csv", os.X_OK)

@@ -133,7 +133,7 @@ def test_a_module_that_is_not_python_is_refused_if_the_app_imports_it(
 
 
 @pytest.mark.parametrize(
-    ("layers", "missing"),
+    ("layer_modules", "missing"),
     [
         ((), ["helpers", "chalicelib.nowhere", "pandas.testing"]),
         (("*",), ["helpers", "chalicelib.nowhere"]),
@@ -141,12 +141,12 @@ def test_a_module_that_is_not_python_is_refused_if_the_app_imports_it(
     ],
 )
 def test_modules_of_layers_are_not_missing(
-    tmp_path: Path, layers: tuple[str, ...], missing: list[str]
+    tmp_path: Path, layer_modules: tuple[str, ...], missing: list[str]
 ) -> None:
     code = "import pandas.testing, yaml\nimport helpers\nfrom chalicelib import nowhere"
     (tmp_path / "helpers.py").touch()
     with pytest.raises(Refusal) as refusal:
-        check(package(tmp_path / "package", app=code), Advisor(tmp_path), layers)
+        check(package(tmp_path / "package", app=code), Advisor(tmp_path), layer_modules)
     lines = str(refusal.value).splitlines()
     assert [line.split(": ")[1].split(" is not")[0] for line in lines] == missing
 
@@ -173,8 +173,6 @@ def test_all_that_requirements_lack_is_in_one_line(tmp_path: Path) -> None:
     [
         ("helpers", "move helpers into chalicelib/"),
         ("templates", "move templates into chalicelib/"),
-        ("yaml", "add PyYAML to requirements.txt"),
-        ("nowhere.at.all", "add the package of nowhere to requirements.txt"),
         ("typed_ast", "change typed-ast in requirements.txt, which cannot be built (no compiler)"),
         ("attr", "change python-attr in requirements.txt"),
         ("mailer", "change mailer3 in requirements.txt"),
@@ -190,4 +188,4 @@ def test_the_advice_fits_the_project(tmp_path: Path, module: str, advice: str) -
     (tmp_path / "helpers.py").touch()
     (tmp_path / "templates").mkdir()
     unbuilt = dict.fromkeys(["typed-ast", "python-attr", "mailer3"], "no compiler")
-    assert advice in Advisor(tmp_path, unbuilt).about_module(module)
+    assert advice in str(Advisor(tmp_path, unbuilt).about_module(module))

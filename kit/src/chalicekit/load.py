@@ -2,7 +2,6 @@
 
 import os
 import sys
-import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from importlib.machinery import ModuleSpec, PathFinder
@@ -13,7 +12,8 @@ from chalice import Chalice
 from chalice.deploy.validate import validate_feature_flags
 
 from chalicekit.build import Build
-from chalicekit.build.boot_child import StandIns
+from chalicekit.build.boot import frames_in
+from chalicekit.build.boot_child import StandIns, frames_of
 from chalicekit.errors import Refusal
 from chalicekit.project import Project
 from chalicekit.runtime.environment import LAMBDA_HAS
@@ -26,10 +26,10 @@ SHARED = LAMBDA_HAS | {"chalice", "requests"} | sys.stdlib_module_names
 @contextmanager
 def app_of(built: Build, project: Project) -> Iterator[Chalice]:
     """Import the app that was built, and yield it; then this process imports as before."""
-    path, finders = list(sys.path), list(sys.meta_path)
+    path, finders = list(sys.path), list(sys.meta_path)  # which `load_app` changes
     try:
         with variables_and_folder(built, project):
-            app = load_app(built.app, built.requirements, built.in_layers)
+            app = load_app(built.app, built.requirements, built.layer_modules)
         yield app
     finally:
         sys.path[:], sys.meta_path[:] = path, finders
@@ -56,30 +56,34 @@ def variables_and_folder(built: Build, project: Project) -> Iterator[None]:
         os.environ.update(variables)
 
 
-def load_app(folder: Path, packages: Path, in_layers: Collection[str] = ()) -> Chalice:
+def load_app(folder: Path, packages: Path, layer_modules: Collection[str] = ()) -> Chalice:
     """Import the app in `folder`, and return it; raises Refusal if it cannot be imported.
 
     `packages` has the app's requirements. They and `vendor/` come before what is installed beside
     the kit, as on Lambda, but never in place of Chalice and the SDK. Something stands in for the
-    modules `in_layers` that are not installed.
+    `layer_modules` that are not installed.
+
+    It changes from where this process imports, and its variables. `app_of` restores both;
+    `chalicekit local` stays in that state, because the app imports more while it runs.
     """
     os.environ["AWS_CHALICE_CLI_MODE"] = "true"  # as `chalice` does, for apps that ask
     sys.dont_write_bytecode = True  # all that is in `packages` is packaged
     for name in [name for name in sys.modules if name.partition(".")[0] in ("app", "chalicelib")]:
         del sys.modules[name]  # of another project
-    sys.meta_path[:] = [Shared(list(sys.path)), *sys.meta_path, StandIns([*in_layers])]
+    sys.meta_path[:] = [Shared(list(sys.path)), *sys.meta_path, StandIns([*layer_modules])]
     sys.path[:] = [str(folder), str(folder / "vendor"), str(packages), *sys.path]
     try:
         app = __import__("app").app
-        if isinstance(app, Chalice):
-            validate_feature_flags(app)
+        if not isinstance(app, Chalice):
+            raise Refusal("The app cannot be imported: `app` in app.py is not a Chalice app.")
+        validate_feature_flags(app)
+        return app
+    except Refusal:
+        raise
     except (Exception, SystemExit) as error:
         place = "".join(f"{place}: " for place in places(error, folder))
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise Refusal(f"The app cannot be imported: {place}{reason}") from error
-    if not isinstance(app, Chalice):
-        raise Refusal("The app cannot be imported: `app` in app.py is not a Chalice app.")
-    return app
 
 
 class Shared:
@@ -99,10 +103,8 @@ def places(error: BaseException, folder: Path) -> list[str]:
 
     For example `app.py, line 3`.
     """
-    found = []
-    for frame in traceback.extract_tb(error.__traceback__):
-        path = Path(os.path.relpath(frame.filename, folder))
-        is_beside_app = path.suffix == ".py" and len(path.parts) == 1
-        if is_beside_app or path.parts[0] in ("chalicelib", "vendor"):
-            found.append(f"{path}, line {frame.lineno}")
-    return found
+    return [
+        f"{name}, line {line}"
+        for name, line in frames_in(folder, frames_of(error))
+        if "/" not in name or name.startswith(("chalicelib/", "vendor/"))
+    ]

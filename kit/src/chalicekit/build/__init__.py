@@ -5,21 +5,18 @@ uploaded.
 """
 
 import shutil
-import sys
 from dataclasses import dataclass
 from importlib.metadata import distribution
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import click
 
 from chalicekit.build import archive, boot, bytecode, files, imports, pip, requirements
 from chalicekit.build.advice import Advisor
 from chalicekit.build.files import Files
+from chalicekit.project import Project
+from chalicekit.runtime.environment import VERSION
 from chalicekit.settings import kit_settings
-
-if TYPE_CHECKING:
-    from chalicekit.project import Project
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Build:
         requirements: A folder with what the app requires, as this machine can import it.
         zip: The deployment package.
         layer_zip: The managed layer, if the settings ask for one and it is not empty.
-        in_layers: The names of the modules that layers bring, as far as they are known.
+        layer_modules: The names of the modules that layers bring, as far as they are known.
 
     """
 
@@ -39,43 +36,50 @@ class Build:
     requirements: Path
     zip: Path
     layer_zip: Path | None
-    in_layers: tuple[str, ...] = ()
+    layer_modules: tuple[str, ...] = ()
 
 
-def build(project: "Project") -> Build:
+def build(project: Project) -> Build:
     """Build a project's stage in its build folder; raises Refusal if the package cannot work."""
     folder, settings = project.build_folder, kit_settings(project.config)
     shutil.rmtree(folder, ignore_errors=True)
-    app = files.copy_app(project.folder, folder / "app", settings.include)
+    app, task = folder / "app", folder / "task"
+    files.copy_app(project.folder, app, settings.include)
     for_lambda, for_here = install_requirements(project)
 
     required, vendored = files.files_in(for_lambda), files.files_in(app / "vendor")
-    own = own_files(app)
-    sources = required | vendored | own  # the last one wins
+    app_files = app_and_chalice(app)
+    sources = required | vendored | app_files  # the last one wins
     advisor = Advisor(project.folder, requirements.left_out(for_lambda))
-    found = imports.check(sources, advisor, settings.layer_modules)
-    in_layers = (*settings.layer_modules, *found)
+    layer_modules = imports.check(sources, advisor, settings.layer_modules)
     archive.check_size(sources)
 
-    own = bytecode.with_bytecode(own, folder / "bytecode")
+    # The bytecode of what is required is kept beside it. It may stay in the package when another
+    # file replaces the module: Python ignores it then, because it has the hash of its source.
     libraries = bytecode.with_bytecode(required, for_lambda.with_name("bytecode"))
     libraries |= bytecode.with_bytecode(vendored, folder / "bytecode-vendor")
-    task = libraries | own
-    if for_here != for_lambda:
-        task = with_compiled(task, files.files_in(for_here))
-    files.lay_out(task, folder / "task")
-    boot.check(project, folder / "task", advisor, in_layers)
+    app_compiled = bytecode.with_bytecode(app_files, folder / "bytecode")
+    package = libraries | app_compiled
 
-    package, layer = folder / "deployment.zip", folder / "layer.zip"
-    if project.config.automatic_layer:
-        archive.write_zip(own, package)
-        write_layer(libraries, layer)
+    if for_here == for_lambda:
+        files.lay_out(package, task)
     else:
-        write_package(libraries | own, sources | own, package)
-    return Build(app, for_here, package, layer if layer.exists() else None, in_layers)
+        files.lay_out(with_extensions_of(files.files_in(for_here), package), task)
+    boot.check(project, task, advisor, layer_modules, has_layers=bool(settings.layer_modules))
+
+    package_zip = folder / "deployment.zip"
+    layer_zip = None
+    if project.config.automatic_layer:
+        archive.write_zip(app_compiled, package_zip)
+        if libraries:
+            layer_zip = write_layer(libraries, folder / "layer.zip")
+    else:
+        without_library_bytecode = sources | app_compiled
+        write_package(package, without_library_bytecode, package_zip)
+    return Build(app, for_here, package_zip, layer_zip, layer_modules)
 
 
-def install_requirements(project: "Project") -> tuple[Path, Path]:
+def install_requirements(project: Project) -> tuple[Path, Path]:
     """Return the folders of what the app requires: as Lambda and as this machine can import it.
 
     Lambda is of the architecture in the settings, or this machine if AWS is emulated.
@@ -88,19 +92,22 @@ def install_requirements(project: "Project") -> tuple[Path, Path]:
     return for_lambda, for_lambda
 
 
-def own_files(app: Path) -> Files:
+def app_and_chalice(app: Path) -> Files:
     """Return the app's own files and Chalice's two modules, which Chalice adds to each package."""
     chalice = Path(str(distribution("chalice").locate_file("chalice")))
     runtime = {f"chalice/{name}": chalice / name for name in ("__init__.py", "app.py")}
     return runtime | files.files_in(app, "app.py", "chalicelib")
 
 
-def with_compiled(package: Files, for_here: Files) -> Files:
-    """Return the files of a package for another machine, but with what is compiled for this one."""
+def with_extensions_of(here: Files, package: Files) -> Files:
+    """Return a package for Lambda, but what is compiled to machine code in it is that of `here`.
+
+    Of a distribution that has such a file (.so), all files are taken from `here`, if it is there.
+    """
     compiled = {top_of(name) for name in package if name.endswith(".so")}
-    compiled &= {top_of(name) for name in for_here}
+    compiled &= {top_of(name) for name in here}
     kept = {name: file for name, file in package.items() if top_of(name) not in compiled}
-    return kept | {name: file for name, file in for_here.items() if top_of(name) in compiled}
+    return kept | {name: file for name, file in here.items() if top_of(name) in compiled}
 
 
 def top_of(name: str) -> str:
@@ -108,17 +115,16 @@ def top_of(name: str) -> str:
     return name.partition("/")[0].partition(".")[0]
 
 
-def write_package(compiled: Files, sources: Files, package: Path) -> None:
-    """Write the deployment package: `compiled`, or `sources` if Lambda takes only these."""
-    archive.write_zip(compiled, package)
-    if not archive.fits(compiled, package):
+def write_package(package: Files, without_library_bytecode: Files, target: Path) -> None:
+    """Write the deployment package, without bytecode of its libraries if it would be too large."""
+    archive.write_zip(package, target)
+    if not archive.fits(package, target):
         line = "The package has no bytecode of its requirements: it would be too large."
         click.echo(line, err=True)
-        archive.write_zip(sources, package)
+        archive.write_zip(without_library_bytecode, target)
 
 
-def write_layer(libraries: Files, layer: Path) -> None:
-    """Write the zip of a layer with these modules, unless it would be empty."""
-    python = f"python/lib/python{sys.version_info.major}.{sys.version_info.minor}/site-packages"
-    if libraries:
-        archive.write_zip({f"{python}/{name}": file for name, file in libraries.items()}, layer)
+def write_layer(libraries: Files, target: Path) -> Path:
+    """Write the zip of a layer with these modules; return it."""
+    folder = f"python/lib/{VERSION}/site-packages"
+    return archive.write_zip({f"{folder}/{name}": file for name, file in libraries.items()}, target)

@@ -26,8 +26,8 @@ class Advisor:
     folder: Path
     unbuilt: Mapping[str, str] = field(default_factory=dict)
 
-    def about_module(self, module: str) -> str:
-        """Return what to do about a module that is not packaged."""
+    def about_module(self, module: str) -> str | None:
+        """Return what to do about a module that is not packaged, or None if it is to be added."""
         top = module.partition(".")[0]
         if not top:
             return "a relative import works only inside chalicelib/"
@@ -37,16 +37,15 @@ class Advisor:
             return "there is no such module"
         if self.is_beside_app(top):
             return f"move {top} into chalicelib/, because modules next to app.py are not packaged"
-        for name in self.unbuilt_for(top):
-            return (
-                f"change {name} in requirements.txt, which cannot be built ({self.unbuilt[name]})"
-            )
+        if unbuilt := self.unbuilt_for(top):
+            reason = self.unbuilt[unbuilt]
+            return f"change {unbuilt} in requirements.txt, which cannot be built ({reason})"
         if top in REMOVED:
             version = f"{sys.version_info.major}.{sys.version_info.minor}"
             return f"Python {version} no longer has it, {REMOVED[top]}"
-        return to_list([top])
+        return None
 
-    def is_own(self, top: str) -> bool:
+    def cannot_be_in_a_layer(self, top: str) -> bool:
         """Tell whether a module at the top can only be the app's, or Chalice's."""
         return top in ("", "chalice", *OWN) or self.is_beside_app(top)
 
@@ -54,13 +53,16 @@ class Advisor:
         """Tell whether a module, or a folder, is next to app.py, from where nothing is packaged."""
         return (self.folder / f"{top}.py").exists() or (self.folder / top).is_dir()
 
-    def unbuilt_for(self, top: str) -> list[str]:
-        """Return those of the requirements that cannot be built which may have a module."""
+    def unbuilt_for(self, top: str) -> str | None:
+        """Return the first requirement that cannot be built and may have a module."""
         likely = likely_names(top)
-        return [name for name in self.unbuilt if name in likely or normalized(top) in name]
+        for name in self.unbuilt:
+            if name in likely or normalized(top) in name:
+                return name
+        return None
 
 
-def to_list(modules: Collection[str]) -> str:
+def advice_to_add(modules: Collection[str]) -> str:
     """Return how to bring modules into the deployment package."""
     known = packages_distributions()
     names = [known.get(module, [f"the package of {module}"])[0] for module in modules]

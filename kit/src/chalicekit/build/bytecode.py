@@ -13,8 +13,17 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from chalicekit.build.files import Files, files_in
+
+
+class Module(NamedTuple):
+    """A module to compile."""
+
+    source: Path
+    target: Path
+    name: str  # its path in the deployment package
 
 
 def with_bytecode(sources: Files, folder: Path) -> Files:
@@ -22,13 +31,15 @@ def with_bytecode(sources: Files, folder: Path) -> Files:
 
     It is written to `folder`, or taken from there if the folder exists.
     """
-    modules = [name for name in sources if name.endswith(".py")]
-    if modules and not folder.exists():
+    names = [name for name in sources if name.endswith(".py")]
+    if names and not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder.parent) as unfinished:
             made = Path(unfinished, "made")
             made.mkdir()
-            compile_modules([(sources[name], made / bytecode_of(name), name) for name in modules])
+            compile_modules(
+                [Module(sources[name], made / bytecode_of(name), name) for name in names]
+            )
             with suppress(OSError):  # another command was faster
                 made.replace(folder)
     return sources | files_in(folder)
@@ -40,8 +51,8 @@ def bytecode_of(module: str) -> str:
     return f"{path.parent / '__pycache__' / path.stem}.{sys.implementation.cache_tag}.pyc"
 
 
-def compile_modules(modules: list[tuple[Path, Path, str]]) -> None:
-    """Compile each source to a target; its name in the package is the third of each tuple.
+def compile_modules(modules: list[Module]) -> None:
+    """Compile modules, in a process of its own.
 
     An interpreter with fixed hashes gives the same bytes for the same source. PYTHONOPTIMIZE would
     remove docstrings: Python 3.14 leaves them out of the syntax tree.

@@ -45,9 +45,10 @@ def reproducible(code: CodeType) -> bytes:
 
     marshal also writes which strings are interned and which objects have other references
     (github.com/python/cpython/issues/78274). The strings that the code may share with the rest of
-    the process are the characters, all interned above, and identifiers: each has another reference
-    as long as there are `code` and a copy of it.
+    the process are the characters, all interned above, and identifiers.
     """
+    # While a copy is written, `code` is still alive, so each identifier in the copy has a second
+    # reference, and marshal always marks it the same.
     return marshal.dumps(marshal.loads(marshal.dumps(code)))
 
 

@@ -10,19 +10,20 @@ import shutil
 import subprocess
 from collections.abc import Collection, Iterator
 from fnmatch import fnmatch
+from itertools import accumulate
 from pathlib import Path
 
 import click
 
-from chalicekit.build.syntax import reached, with_parents
+from chalicekit.build.syntax import reached
 from chalicekit.errors import Refusal
 
 APP = ("app.py", "chalicelib", "vendor")  # Chalice packages these, `vendor` at the top
 Files = dict[str, Path]  # by their paths in a folder or in the deployment package
 
 
-def copy_app(folder: Path, target: Path, include: Collection[str] = ()) -> Path:
-    """Copy the app's files in the project's folder into `target`, and return it.
+def copy_app(folder: Path, target: Path, include: Collection[str] = ()) -> None:
+    """Copy the app's files in the project's folder into `target`.
 
     `include` are patterns of paths that are packaged although git does not track them, such as
     `chalicelib/env/*`. The copies are writable, and programs stay executable. Raises Refusal.
@@ -38,7 +39,6 @@ def copy_app(folder: Path, target: Path, include: Collection[str] = ()) -> Path:
             raise Refusal(f"{name} cannot be packaged: {error.strerror or error}") from error
         if os.access(folder / name, os.X_OK) and copy.suffix != ".py":
             copy.chmod(0o755)
-    return target
 
 
 def app_paths(folder: Path, include: Collection[str] = ()) -> list[str]:
@@ -50,12 +50,18 @@ def app_paths(folder: Path, include: Collection[str] = ()) -> list[str]:
     packaged, untracked = list[str](), list[str]()
     for name in files_in(folder, *APP):
         parts = name.split("/")
-        is_tracked = not tracked.isdisjoint(with_parents(name, "/"))  # a link is a path
-        is_wanted = is_tracked or any(fnmatch(name, pattern) for pattern in include)
-        is_hidden = any(part.startswith(".") for part in parts)
-        if "__pycache__" in parts or (is_hidden and not is_wanted):
+        if "__pycache__" in parts:
             continue
-        (packaged if is_wanted or not tracked else untracked).append(name)
+        # git lists a link to a folder as one path, so a parent may be what is tracked.
+        is_tracked = not tracked.isdisjoint(with_folders(name))
+        if is_tracked or any(fnmatch(name, pattern) for pattern in include):
+            packaged.append(name)
+        elif any(part.startswith(".") for part in parts):
+            continue  # it is hidden
+        elif tracked:
+            untracked.append(name)
+        else:
+            packaged.append(name)
     imported = untracked_imports(folder, packaged, untracked) if untracked else []
     left_out = [name for name in untracked if name not in imported]
     tell("Packaged, though git does not track it, because the app imports it", imported)
@@ -66,8 +72,7 @@ def app_paths(folder: Path, include: Collection[str] = ()) -> list[str]:
 def tracked_paths(folder: Path) -> set[str]:
     """Return the app's paths that git tracks; none if there is no git or no repository.
 
-    A link to a folder is one path. Raises Refusal if git refuses, for example because of the
-    folder's owner or a damaged index.
+    Raises Refusal if git refuses, for example because of the folder's owner or a damaged index.
     """
     in_repository = any((place / ".git").exists() for place in (folder, *folder.parents))
     if not (in_repository and shutil.which("git")):
@@ -89,14 +94,22 @@ def tracked_paths(folder: Path) -> set[str]:
 def untracked_imports(folder: Path, packaged: list[str], untracked: list[str]) -> list[str]:
     """Return those of the untracked files that the app imports, or that are beside them.
 
-    A folder of which git tracks nothing is taken as a whole: a package may need its data.
+    A folder of which nothing is packaged otherwise is taken as a whole, because a package may need
+    its data: if app.py imports chalicelib/env/dev.py, chalicelib/env/dev.json comes with it. Of
+    chalicelib/, in which git tracks a file, nothing else comes.
     """
     names = {name.removeprefix("vendor/"): name for name in (*untracked, *packaged)}
     modules = reached({path: folder / name for path, name in names.items()})
     imported = [names[path] for path in modules if names[path] in untracked]
-    places = {place for name in imported for place in with_parents(name, "/")}
-    places -= {place for name in packaged for place in with_parents(name, "/")}
-    return [name for name in untracked if not places.isdisjoint(with_parents(name, "/"))]
+    with_imported = {place for name in imported for place in with_folders(name)}
+    with_packaged = {place for name in packaged for place in with_folders(name)}
+    whole = with_imported - with_packaged
+    return [name for name in untracked if not whole.isdisjoint(with_folders(name))]
+
+
+def with_folders(name: str) -> list[str]:
+    """Return `a`, `a/b` and `a/b/c` for the path `a/b/c`."""
+    return list(accumulate(name.split("/"), "{}/{}".format))
 
 
 def tell(what: str, names: list[str]) -> None:
@@ -125,8 +138,8 @@ def files_below(place: Path, *above: Path) -> Iterator[Path]:
         yield place
 
 
-def lay_out(files: Files, folder: Path) -> Path:
-    """Put files into a folder by their paths, as Lambda unpacks a package; return the folder."""
+def lay_out(files: Files, folder: Path) -> None:
+    """Put files into a folder by their paths, as Lambda unpacks a package."""
     for name, file in files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -134,4 +147,3 @@ def lay_out(files: Files, folder: Path) -> Path:
             target.hardlink_to(file)
         except OSError:  # on another file system
             shutil.copyfile(file, target)
-    return folder

@@ -10,8 +10,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from chalicekit.build.advice import Advisor, to_list
-from chalicekit.build.syntax import OWN, imports, is_own, names_in, reached, with_parents
+from chalicekit.build.advice import Advisor, advice_to_add
+from chalicekit.build.syntax import OWN, imports_in, is_own, names_in, reached, with_parents
 from chalicekit.errors import Refusal
 from chalicekit.runtime.environment import LAMBDA_HAS
 
@@ -31,97 +31,94 @@ class Missing(NamedTuple):
 
 
 def check(
-    files: Mapping[str, Path], advisor: Advisor, layers: Collection[str] = ()
+    files: Mapping[str, Path], advisor: Advisor, layer_modules: Collection[str] = ()
 ) -> tuple[str, ...]:
     """Raise Refusal with what fails on Lambda among the imports of the app.
 
-    `files` are those of the deployment package by their paths in it. `layers` has the names of the
-    modules that layers bring, or `*` if they may bring any. Returns the names of the layers'
-    modules that the app imports.
+    `files` are those of the deployment package by their paths in it. `layer_modules` has the names
+    of the modules that layers bring, or `*` if they may bring any. Returns these names, and for `*`
+    those that the app imports.
     """
-    in_layers = dict[str, None]()
-    to_be_listed = dict[str, Missing]()
+    found = dict.fromkeys(name for name in layer_modules if name != "*")
+    to_add = dict[str, Missing]()
     lines = list[str]()
     for missing in missing_imports(files):
         top = missing.module.partition(".")[0]
-        if top in layers or ("*" in layers and not advisor.is_own(top)):
-            in_layers[top] = None
+        if top in found:
             continue
-        advice = advisor.about_module(missing.module)
-        if advice == to_list([top]):
-            to_be_listed.setdefault(top, missing)
-        else:
+        if "*" in layer_modules and not advisor.cannot_be_in_a_layer(top):
+            found[top] = None
+        elif advice := advisor.about_module(missing.module):
             lines.append(f"{missing}: {advice}.")
-    if to_be_listed:
-        first, *others = to_be_listed.values()
+        else:
+            to_add.setdefault(top, missing)
+    if to_add:
+        first, *others = to_add.values()
         nor = "".join(f", nor {one.module} ({one.path}, line {one.line})" for one in others)
-        lines.append(f"{first}{nor}: {to_list(to_be_listed)}.")
+        lines.append(f"{first}{nor}: {advice_to_add(to_add)}.")
     if lines:
         raise Refusal("\n".join(lines))
-    return tuple(in_layers)
+    return tuple(found)
 
 
 def missing_imports(files: Mapping[str, Path]) -> list[Missing]:
     """Return the imports of the app that fail on Lambda; raises Refusal."""
-    package = Package(files, reached(files))
+    modules = Modules(files, reached(files))
     found = dict[Missing, None]()
-    for path, tree in package.own.items():
-        for line, module, name in imports(tree, path):
-            if not package.has_module(module):
+    for path, tree in modules.own.items():
+        for line, module, name in imports_in(tree, path):
+            if not modules.has_module(module):
                 found[Missing(path, line, module)] = None
-            elif not package.has_name(module, name):
+            elif not modules.has_name(module, name):
                 found[Missing(path, line, f"{module}.{name}")] = None
     return list(found)
 
 
-class Package:
+class Modules:
     """The modules of a deployment package; `trees` are those that app.py reaches."""
 
     def __init__(self, files: Collection[str], trees: Mapping[str, ast.Module]) -> None:
         self.trees = trees
         self.own = {path: tree for path, tree in trees.items() if is_own(path)}
-        self.names = module_names(files)
+        # By the dotted name of each module or package. It is False for a folder without code of its
+        # own (a namespace package, PEP 420).
+        self.has_code = module_names(files)
         if any(map(uses_path, self.own.values())):  # the app's folders may be on Python's path
-            self.names = module_names(tails(files)) | self.names
+            self.has_code = module_names(tails(files)) | self.has_code
 
     def has_module(self, module: str) -> bool:
         """Tell whether Lambda has a module, as far as the files tell."""
-        top, parent = module.partition(".")[0], ""
-        if top in LAMBDA_HAS | sys.stdlib_module_names:
+        top = module.partition(".")[0]
+        if module in self.has_code or top in LAMBDA_HAS | sys.stdlib_module_names:
             return True
-        for name in with_parents(module):
-            if name not in self.names:
-                # The code of a package can make modules when it runs.
-                return top not in KNOWN and self.names.get(parent, False)
-            parent = name
-        return True
+        above = [name for name in with_parents(module) if name in self.has_code]
+        # The code of a package can make modules when it runs.
+        return bool(above) and self.has_code[above[-1]] and top not in KNOWN
 
     def has_name(self, module: str, name: str) -> bool:
         """Tell whether `from module import name` finds the name, as far as the files tell."""
-        if name in ("", "*") or f"{module}.{name}" in self.names:
+        if name in ("", "*") or f"{module}.{name}" in self.has_code:
             return True
         path = module.replace(".", "/")
         tree = self.trees.get(f"{path}.py") or self.trees.get(f"{path}/__init__.py")
         if tree and module.partition(".")[0] in KNOWN:
             return not names_in(tree).isdisjoint({name, *MAKES_NAMES})
-        return self.names.get(module, True)
+        # A folder without code has only the modules in it. Of others, the files do not tell.
+        is_folder = self.has_code.get(module) is False
+        return not is_folder
 
 
 def module_names(paths: Iterable[str]) -> dict[str, bool]:
-    """Return the dotted names of the modules and packages at these paths.
-
-    The value is False for a folder without code of its own (a namespace package, PEP 420).
-    """
-    names = dict[str, bool]()
+    """Return the dotted names of the modules and packages at these paths: whether each has code."""
+    has_code = dict[str, bool]()
     for path in paths:
-        folder, _, file = path.rpartition("/")
-        package = folder.replace("/", ".")
-        for name in with_parents(package):
-            names.setdefault(name, False)
+        *folders, file = path.split("/")
+        for package in with_parents(".".join(folders)):
+            has_code.setdefault(package, False)
         if file.endswith((".py", ".pyc", ".so")):
-            module = f"{package}.{file.partition('.')[0]}".removeprefix(".")
-            names[module.removesuffix(".__init__")] = True
-    return names
+            module = ".".join([*folders, file.partition(".")[0]])
+            has_code[module.removesuffix(".__init__")] = True
+    return has_code
 
 
 def uses_path(tree: ast.Module) -> bool:

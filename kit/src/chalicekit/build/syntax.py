@@ -5,6 +5,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib.util import resolve_name
+from itertools import accumulate
 from pathlib import Path
 
 from chalicekit.errors import Refusal
@@ -27,8 +28,8 @@ def reached(sources: Mapping[str, Path]) -> dict[str, ast.Module]:
         if path in trees or path not in sources:
             continue
         tree = trees[path] = parse(path, sources[path].read_bytes())
-        for _, module, name in imports(tree, path, with_optional=True):
-            waiting += files_for(f"{module}.{name}")
+        for _, module, name in imports_in(tree, path, with_optional=True):
+            waiting += files_for(f"{module}.{name}" if name else module)
         for call in ast.walk(tree):
             match call:
                 case ast.Call(
@@ -72,19 +73,18 @@ def is_own(path: str) -> bool:
 
 
 def files_for(module: str) -> Iterator[str]:
-    """Yield the paths that a module, and the packages that it is in, can have."""
+    """Yield the paths that a module, and each of the packages that it is in, can have."""
     for name in with_parents(module):
         path = name.replace(".", "/")
         yield from (f"{path}.py", f"{path}/__init__.py")
 
 
-def with_parents(name: str, separator: str = ".") -> list[str]:
-    """Return `a`, `a.b` and `a.b.c` for the module `a.b.c`; the same for a path."""
-    parts = name.split(separator)
-    return [separator.join(parts[:length]) for length in range(1, len(parts) + 1)]
+def with_parents(module: str) -> list[str]:
+    """Return `a`, `a.b` and `a.b.c` for the module `a.b.c`."""
+    return list(accumulate(module.split("."), "{}.{}".format))
 
 
-def imports(
+def imports_in(
     tree: ast.Module, path: str, with_optional: bool = False
 ) -> Iterator[tuple[int, str, str]]:
     """Yield the line, the module and the name (or "") of each import in the module at `path`."""
@@ -93,7 +93,8 @@ def imports(
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name, "") for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            module = "." * node.level + (node.module or "")
+            module = "." * node.level + (node.module or "")  # as it is written, such as ..orders
+            # Python fails if there are more dots than packages above: then the dots stay.
             if package and node.level <= len(package.split(".")):
                 module = resolve_name(module, package)
             yield from ((node.lineno, module, alias.name) for alias in node.names)
