@@ -32,32 +32,29 @@ from chalicekit.project import DEFAULT_EMULATOR_PORT, DEFAULT_STAGE, Project
 )
 @click.option("--make", is_flag=True, hidden=True, help="Name make's commands in hints.")
 @click.pass_context
-def cli(context: click.Context, /, project_dir: Path, build_dir: Path | None, make: bool) -> None:
+def cli(context: click.Context, project_dir: Path, build_dir: Path | None, make: bool) -> None:
     """Run, check, package and deploy a Chalice app."""
     context.obj = {"folder": project_dir, "build_dir": build_dir, "make": make}
 
 
-def project_options(command: click.Command) -> click.Command:
-    """Add the options that say which stage, and in which AWS."""
-    for option in (
-        click.option("--stage", default=DEFAULT_STAGE, show_default=True, help="The stage."),
-        click.option("--emulated", is_flag=True, help="Use the emulated AWS on this machine."),
-        click.option(
-            "--emulator-port",
-            default=str(DEFAULT_EMULATOR_PORT),
-            show_default=True,
-            help="The port of the emulated AWS.",
-        ),
-        click.option("--profile", default="", help="The profile of your AWS configuration."),
-    ):
-        command = option(command)
-    return command
+# They say which stage, and in which AWS.
+PROJECT_OPTIONS = [
+    click.Option(["--stage"], default=DEFAULT_STAGE, show_default=True, help="The stage."),
+    click.Option(["--emulated"], is_flag=True, help="Use the emulated AWS on this machine."),
+    click.Option(
+        ["--emulator-port"],
+        default=str(DEFAULT_EMULATOR_PORT),
+        show_default=True,
+        help="The port of the emulated AWS.",
+    ),
+    click.Option(["--profile"], default="", help="The profile of your AWS configuration."),
+]
 
 
 def project_command(function: Callable[..., None]) -> click.Command:
     """Make a command of a function; its first parameter is the project that the options name."""
 
-    @wraps(function)
+    @wraps(function)  # which takes over __click_params__, the function's own options
     @click.pass_context
     def run(
         context: click.Context,
@@ -73,7 +70,9 @@ def project_command(function: Callable[..., None]) -> click.Command:
         emulator = f"http://127.0.0.1:{port}" if emulated else ""
         function(Project(stage=stage, emulator=emulator, profile=profile, **context.obj), **own)
 
-    return project_options(cli.command()(run))
+    command = cli.command()(run)
+    command.params += PROJECT_OPTIONS
+    return command
 
 
 @project_command
@@ -89,16 +88,11 @@ def local(project: Project, host: str, port: str, autoreload: bool) -> None:
 
 @cli.command()
 @click.pass_context
-def install(context: click.Context, /) -> None:
+def install(context: click.Context) -> None:
     """Install requirements.txt into build/requirements/here."""
     from chalicekit.build import requirements
 
-    folder = context.obj["folder"]
-    here = requirements.install(folder)
-    requirements.tell_left_out(here)
-    link = folder / "build" / "requirements" / "here"
-    link.unlink(missing_ok=True)
-    link.symlink_to(here.relative_to(link.parent))
+    requirements.install_here(context.obj["folder"])
 
 
 @project_command
@@ -123,7 +117,7 @@ def package(project: Project, out: Path, **options: Any) -> None:
     """Write the deployment package and its template into OUT."""
     from chalicekit.package import package as run
 
-    logging.disable()  # the app's log would also show Chalice and the AWS SDK
+    hide_logs()
     run(project, out, **options)
 
 
@@ -136,7 +130,8 @@ def deploy(project: Project, **settings: Any) -> None:
     """Deploy the app."""
     from chalicekit.deploy import deploy as run
 
-    stop_in_one_line()
+    hide_logs()
+    end_on_ctrl_c()
     run(replace(project, options=settings))  # Chalice passes over those that are None
 
 
@@ -153,7 +148,8 @@ def delete(project: Project) -> None:
     """Delete what was deployed, except the logs and the data."""
     from chalicekit.deploy import delete as run
 
-    stop_in_one_line()
+    hide_logs()
+    end_on_ctrl_c()
     run(project)
 
 
@@ -173,7 +169,7 @@ def logs(project: Project, name: str, since: str, follow: bool) -> None:
 @cli.command()
 @click.option("--port", default=str(DEFAULT_EMULATOR_PORT), show_default=True, help="The port.")
 @click.pass_context
-def emulator(context: click.Context, /, port: str) -> None:
+def emulator(context: click.Context, port: str) -> None:
     """Start an emulated AWS on this machine, for --emulated."""
     from chalicekit.emulator.server import run
     from chalicekit.ports import usable_port
@@ -183,9 +179,13 @@ def emulator(context: click.Context, /, port: str) -> None:
     run(number, project.command("deploy"))
 
 
-def stop_in_one_line() -> None:
-    """Let Ctrl-C end a command with advice, and hide the log of the app that it imports."""
-    logging.disable()  # it would also show Chalice and the AWS SDK
+def hide_logs() -> None:
+    """Hide the log of the app that is imported, which would also show Chalice and the AWS SDK."""
+    logging.disable()
+
+
+def end_on_ctrl_c() -> None:
+    """Let Ctrl-C end a command with advice."""
     advice = "Stopped. To continue, run the command again."
     signal.signal(signal.SIGINT, lambda *_: sys.exit(advice))
 

@@ -57,6 +57,15 @@ def install(project_folder: Path, architecture: str | None = None) -> Path:
     return target / SITE
 
 
+def install_here(project_folder: Path) -> None:
+    """Install the requirements for this machine, and let build/requirements/here lead to them."""
+    site = install(project_folder)
+    tell_left_out(site)
+    link = project_folder / "build" / "requirements" / "here"
+    link.unlink(missing_ok=True)
+    link.symlink_to(site.relative_to(link.parent))
+
+
 def left_out(site: Path) -> dict[str, str]:
     """Return what is not in a folder of `install` because it cannot be built, and why.
 
