@@ -67,12 +67,15 @@ class Server:
 
 @contextmanager
 def serving(
-    command: list[str], log: Path, environment: dict[str, str], is_ready: bool = True
+    command: list[str], log: Path, environment: dict[str, str], wait: bool = True
 ) -> Iterator[Server]:
-    """Run a server until the block ends, which starts when it has printed its URL, or at once."""
+    """Run a server until the block ends, which starts when it has printed its URL.
+
+    Without `wait`, the block starts at once.
+    """
     server = Server(command, log, environment)
     try:
-        if is_ready:
+        if wait:
             wait_until(lambda: server.url or server.process.poll() is not None)
             assert server.url, server.printed()
         yield server

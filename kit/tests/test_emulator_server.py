@@ -58,7 +58,7 @@ def test_nothing_is_left_behind_after_an_end_during_the_start(tmp_path: Path) ->
     folder = tmp_path / "temporary"
     folder.mkdir()
     environment = {"TMPDIR": str(folder)}
-    with serving(command(free_port()), tmp_path / "log", environment, is_ready=False) as server:
+    with serving(command(free_port()), tmp_path / "log", environment, wait=False) as server:
         wait_until(lambda: any(folder.iterdir()))
         server.process.terminate()
         server.process.wait(timeout=30)
