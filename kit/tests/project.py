@@ -6,12 +6,14 @@ import shutil
 import subprocess
 import sys
 import uuid
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from chalicekit.errors import Refusal
 from chalicekit.project import Project
 from tests.emulated import client
 from tests.processes import Server, serving
@@ -58,7 +60,6 @@ TABLE = {
         "KeySchema": [{"AttributeName": "code", "KeyType": "HASH"}],
     },
 }
-
 
 STAGES = {
     "dev": {"api_gateway_stage": "dev", "environment_variables": {"LEVEL": "DEBUG"}},
@@ -114,6 +115,12 @@ class TestProject:
         policy = {"Version": "2012-10-17", "Statement": [*old, statement]}
         self.write(f".chalice/policy-{stage}.json", json.dumps(policy))
 
+    def declare(self, **resources: Any) -> None:
+        """Write the template of the resources, by their logical ids."""
+        parameters = {"App": {"Type": "String"}, "Stage": {"Type": "String"}}
+        template = {"Parameters": parameters, "Resources": resources}
+        self.write(".chalice/resources.json", json.dumps(template))
+
     def project(self, stage: str = "dev") -> Project:
         """Return the kit's value for this project."""
         return Project(self.folder, stage, self.aws)
@@ -142,9 +149,11 @@ class TestProject:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
-    def refusal(self, *command: str) -> str:
+    def refusal(
+        self, *command: str, stage: str = "dev", aws: bool = True, **environment: str
+    ) -> str:
         """Run a command of the kit that must fail with one line; return that line."""
-        done = self.start(*self.command(*command))
+        done = self.start(*self.command(*command, stage=stage, aws=aws), **environment)
         assert done.returncode in (1, 2), done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done.stderr.strip()
@@ -176,6 +185,14 @@ class TestProject:
             .build_full_result()[key]
         ]
         return sorted(name for name in names if self.name in name)
+
+
+def refusal(call: Callable[..., object], *arguments: object) -> str:
+    """Return the line with which a call refuses."""
+    with pytest.raises(Refusal) as refused:
+        call(*arguments)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
 
 
 def git(folder: Path, *arguments: str) -> None:

@@ -1,38 +1,21 @@
 """The command line: what it refuses, in one line and with exit status 1 or 2, and its hints."""
 
-import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.session import Session
 from click.testing import CliRunner
 
 from chalicekit.cli import cli
 from chalicekit.errors import Refusal
 from chalicekit.load import load_app
 from chalicekit.project import Project
-from tests.project import TestProject
+from tests.project import TestProject, refusal
 
 COMMANDS = [["local"], ["package", "out"], ["deploy"], ["url"], ["logs"], ["delete"]]
-
-
-def refused(*arguments: str, folder: Path, **environment: str) -> str:
-    """Run a command that must fail without a traceback; return the last line that it prints."""
-    done = subprocess.run(
-        [sys.executable, "-m", "chalicekit", *arguments],
-        cwd=folder,
-        env=os.environ | environment,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        stdin=subprocess.DEVNULL,
-    )
-    assert done.returncode in (1, 2), done
-    assert "Traceback" not in done.stderr
-    return done.stderr.splitlines()[-1]
 
 
 def test_every_command_has_help() -> None:
@@ -41,14 +24,15 @@ def test_every_command_has_help() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_folder_that_is_no_project_is_refused(tmp_path: Path, command: list[str]) -> None:
-    line = refused(*command, folder=tmp_path)
-    assert line == f"{tmp_path} is not a Chalice project: it has no .chalice/config.json."
+def test_a_folder_that_is_no_project_is_refused(project: TestProject, command: list[str]) -> None:
+    (project.folder / ".chalice" / "config.json").unlink()
+    line = f"{project.folder} is not a Chalice project: it has no .chalice/config.json."
+    assert project.refusal(*command) == line
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_an_unknown_stage_is_refused(project: TestProject, command: list[str]) -> None:
-    line = refused(*command, "--stage", "prd", folder=project.folder)
+    line = project.refusal(*command, stage="prd")
     assert line == "Stage prd is not in .chalice/config.json: choose dev or prod."
 
 
@@ -66,9 +50,7 @@ def test_settings_that_cannot_be_read_are_refused(
     project: TestProject, config: str, line: str
 ) -> None:
     project.write(".chalice/config.json", config)
-    with pytest.raises(Refusal) as refusal:
-        _ = project.project().config
-    assert line in str(refusal.value)
+    assert line in refusal(lambda: project.project().config)
 
 
 @pytest.mark.parametrize("port", ["fd:0", "0", "65536", "٣", ""])
@@ -78,11 +60,12 @@ def test_what_is_no_port_is_refused(make: list[str], option: str, port: str) -> 
     assert done.output == f"{option}={port} is not a port: choose a number from 1 to 65535.\n"
 
 
-def test_a_busy_port_is_refused(tmp_path: Path) -> None:
+def test_a_busy_port_is_refused() -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        line = refused("emulator", "--port", str(port), folder=tmp_path)
-    assert line == f"Port {port} is in use: choose another, for example --port={port + 1}."
+        done = CliRunner().invoke(cli, ["emulator", "--port", str(port)])
+    line = f"Port {port} is in use: choose another, for example --port={port + 1}.\n"
+    assert (done.output, done.exit_code) == (line, 1)
 
 
 NOBODY = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_REGION": "us-east-1"}
@@ -95,7 +78,12 @@ NOBODY = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_R
         (
             {"AWS_DEFAULT_REGION": "us-east-1"},
             "No AWS credentials are set: run `aws configure`, or try the emulated AWS: "
-            "`chalicekit deploy --emulated`.",
+            "`chalicekit --project-dir FOLDER deploy --emulated`.",
+        ),
+        (
+            {"AWS_DEFAULT_REGION": "us-east-1", "AWS_ENDPOINT_URL": "http://127.0.0.1:9"},
+            "No AWS credentials are set: run `aws configure`, or try the emulated AWS: "
+            "`chalicekit --project-dir FOLDER deploy --emulated`.",
         ),
         ({"AWS_PROFILE": "nobody"}, "The AWS settings cannot be used: The config profile (nobody)"),
         (NOBODY | {"AWS_ENDPOINT_URL": "127.0.0.1"}, "The AWS settings cannot be used: Invalid"),
@@ -109,7 +97,8 @@ NOBODY = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_R
 def test_unusable_aws_settings_are_refused(
     project: TestProject, command: str, environment: dict[str, str], line: str
 ) -> None:
-    assert refused(command, folder=project.folder, **environment).startswith(line)
+    printed = project.refusal(command, aws=False, **environment)
+    assert printed.replace(str(project.folder), "FOLDER").startswith(line)
 
 
 def test_an_app_that_is_none_of_chalice_s_is_refused(
@@ -132,7 +121,7 @@ OTHER_PORT = "http://127.0.0.1:4000"
         ("deploy", {}, "make deploy", "deploy"),
         ("deploy", {"stage": "prod"}, "make deploy STAGE=prod", "deploy --stage prod"),
         ("deploy", {"emulator": EMULATED}, "make deploy AWS=emulated", "deploy --emulated"),
-        ("deploy", {"emulator": EMULATED, "configured": True}, "make deploy", "deploy"),
+        ("deploy", {"emulator": EMULATED, "configured": Session()}, "make deploy", "deploy"),
         (
             "url",
             {"emulator": OTHER_PORT},
@@ -167,7 +156,7 @@ def test_a_hint_repeats_what_the_user_chose(
     [
         ({"profile": "work"}, "aws --profile work x"),
         ({"emulator": OTHER_PORT}, "aws --endpoint-url http://127.0.0.1:4000 x"),
-        ({"emulator": OTHER_PORT, "configured": True, "profile": "w"}, "aws --profile w x"),
+        ({"emulator": OTHER_PORT, "configured": Session(), "profile": "w"}, "aws --profile w x"),
         ({}, "aws x"),
     ],
 )

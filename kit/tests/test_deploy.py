@@ -16,11 +16,10 @@ from botocore.awsrequest import AWSResponse
 from botocore.exceptions import ClientError
 
 from chalicekit.deploy import address, delete, deploy, url
-from chalicekit.errors import Refusal
 from chalicekit.logs import logs
 from chalicekit.project import Project
 from tests.emulated import client
-from tests.project import CHALICE, TABLE, TestProject
+from tests.project import CHALICE, TABLE, TestProject, refusal
 
 Command = Callable[[Project], None]
 Printed = Callable[[Command, Project], str]
@@ -38,14 +37,6 @@ def printed(capsys: pytest.CaptureFixture[str]) -> Printed:
     return run
 
 
-def refusal(command: Command, project: Project) -> str:
-    """Return the line with which a command refuses."""
-    with pytest.raises(Refusal) as refused:
-        command(project)
-    assert "\n" not in str(refused.value)
-    return str(refused.value)
-
-
 def get(url: str) -> str:
     """Return the body of the response to a GET."""
     return requests.get(url.strip(), timeout=60).text
@@ -53,10 +44,10 @@ def get(url: str) -> str:
 
 def test_deploy_prints_the_urls_of_the_emulated_aws(project: TestProject, printed: Printed) -> None:
     report = printed(deploy, project.project())
-    address = printed(url, project.project())
-    assert address.startswith(f"{project.aws}/_aws/execute-api/")
-    assert report.endswith(f"  - Rest API URL: {address}")
-    assert get(address) == "a sample"
+    line = printed(url, project.project())
+    assert line.startswith(f"{project.aws}/_aws/execute-api/")
+    assert report.endswith(f"  - Rest API URL: {line}")
+    assert get(line) == "a sample"
 
 
 def test_an_option_comes_before_the_setting(project: TestProject, printed: Printed) -> None:
@@ -74,7 +65,7 @@ def test_two_stages_are_independent_until_they_are_deleted(
     urls = [printed(url, stage) for stage in (dev, prod)]
     project.change("a sample", "a change")
     deploy(project.project("dev"))
-    assert [get(address) for address in urls] == ["a change", "a sample"]
+    assert [get(line) for line in urls] == ["a change", "a sample"]
     delete(dev)
     assert get(urls[1]) == "a sample"
     for _ in range(2):  # nothing left to do is no error
@@ -101,9 +92,7 @@ def test_the_stages_variables_reach_the_functions_and_nothing_else(
 def test_deploy_brings_the_resources_up_and_delete_keeps_them(
     project: TestProject, printed: Printed
 ) -> None:
-    names = {"App": {"Type": "String"}, "Stage": {"Type": "String"}}
-    template = {"Parameters": names, "Resources": {"Links": TABLE}}
-    project.write(".chalice/resources.json", json.dumps(template))
+    project.declare(Links=TABLE)
     stack = f"{project.name}-dev-resources"
     assert printed(deploy, project.project()).startswith(f"Creating stack: {stack}\n")
     assert printed(delete, project.project()).endswith(
@@ -210,9 +199,9 @@ def test_an_app_without_routes_has_no_url(project: TestProject) -> None:
 
 
 def test_a_server_that_is_not_aws_is_named(project: TestProject) -> None:
-    project.aws += "/_ministack/health"  # it responds with JSON
-    message = f"{project.aws} does not respond like AWS: is it another server?"
-    assert refusal(deploy, project.project()) == message
+    other = f"{project.aws}/_ministack/health"  # it responds with JSON
+    message = f"{other} does not respond like AWS: is it another server?"
+    assert refusal(deploy, Project(project.folder, emulator=other)) == message
 
 
 @pytest.mark.parametrize("command", [deploy, delete])
@@ -250,9 +239,9 @@ def test_delete_says_what_is_still_in_aws(
     assert message == f"Still in AWS: api_handler. To continue, {again}"
 
 
-def test_ctrl_c_ends_a_command_in_one_line(project: TestProject) -> None:
+def test_ctrl_c_ends_a_command_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        project.aws = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        project = TestProject(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
         process = subprocess.Popen(
             project.command("deploy"), stderr=subprocess.PIPE, text=True, cwd="/"
         )

@@ -8,10 +8,9 @@ from typing import Any
 import pytest
 
 from chalicekit.deploy import delete, deploy
-from chalicekit.errors import Refusal
-from chalicekit.inventory import Inventory, Resource, function_names
+from chalicekit.inventory import Inventory, Resource, names_in_source
 from tests.emulated import client, make_function, make_role, zipped
-from tests.project import TestProject
+from tests.project import TestProject, refusal
 
 ACCOUNT = "us-east-1:000000000000"
 Printed = pytest.CaptureFixture[str]
@@ -167,7 +166,7 @@ def test_the_names_of_functions_are_read_from_the_source(tmp_path: Path) -> None
         '@jobs.lambda_function(\n    name="run"\n)\ndef other(event, context): ...\n'
     )
     names = {"api_handler", "tick", "run", "other"}
-    assert function_names(tmp_path) == names | {f"night_{name}" for name in names}
+    assert names_in_source(tmp_path) == names | {f"night_{name}" for name in names}
 
 
 def test_a_role_that_is_given_is_not_asked_for(project: TestProject) -> None:
@@ -263,12 +262,15 @@ def create_api(project: TestProject, **version: str) -> str:
 def test_the_api_may_have_another_name_than_the_settings_and_get_another(
     project: TestProject,
 ) -> None:
-    for name in ("shop", "store"):
-        project.change("app_name=", f'"{name}") or Chalice(app_name=')
+    found = []
+    for old, new in [(project.name, "shop"), ("shop", "store")]:
+        project.change(f'app_name="{old}"', f'app_name="{new}"')
         deploy(project.project())
         forget(project)
-    assert len(project.in_aws()) == 2  # a function and its role
-    assert len(apis_of(project)) == 1
+        found.append(apis_of(project))
+    (shop,), (store,) = found
+    assert shop == store
+    assert len(project.in_aws()) == 2  # a function and its role: the API has another name
 
 
 def test_what_was_created_by_hand_for_the_api_is_kept(project: TestProject) -> None:
@@ -286,16 +288,15 @@ def test_what_was_created_by_hand_for_the_api_is_kept(project: TestProject) -> N
 
 
 def test_of_several_apis_the_recorded_one_is_used_and_delete_removes_all(
-    project: TestProject,
+    project: TestProject, capsys: Printed
 ) -> None:
     deploy(project.project())
     (first,) = apis_of(project)
     second = {**first, "rest_api_id": create_api(project, version="1.0"), "rest_api_url": "a URL"}
     for api in (first, second):
         project.write("build/emulated/dev.json", json.dumps({"resources": [api]}))
-        found = Inventory(project.project())
-        assert list(found.rest_apis()) == [api]
-        assert found.warnings[0].endswith(f"{api['rest_api_id']} is used.")
+        assert apis_of(project) == [api]
+        assert capsys.readouterr().err.endswith(f"{api['rest_api_id']} is used.\n")
     delete(project.project())
     assert project.in_aws() == []
 
@@ -304,13 +305,12 @@ def test_a_record_of_an_older_name_is_kept(project: TestProject) -> None:
     arn = f"arn:aws:lambda:{ACCOUNT}:function:older-name-dev"
     record = {"resources": [{"name": "api_handler", "lambda_arn": arn}]}
     path = project.write("build/emulated/dev.json", json.dumps(record))
-    message = "dev.json records older-name-dev, the app's previous name: run"
-    with pytest.raises(Refusal, match=message):
-        deploy(project.project())
+    message = f"{path} records older-name-dev, the app's previous name: run"
+    assert refusal(deploy, project.project()).startswith(message)
     assert json.loads(path.read_text()) == record
 
 
 @pytest.mark.parametrize("cut", ["", "{}", '{"resources": null}', '{"resources": [1]}'])
 def test_a_record_that_is_cut_or_no_record_is_none(project: TestProject, cut: str) -> None:
     project.write("build/emulated/dev.json", cut)
-    assert Inventory(project.project()).record == []
+    assert Inventory(project.project()).recorded_apis == []

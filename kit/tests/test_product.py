@@ -1,6 +1,5 @@
 """A small product goes through the whole circle: its own tests, a deployment, a stack."""
 
-import json
 import shutil
 import sys
 from pathlib import Path
@@ -102,9 +101,7 @@ def product(tmp_path: Path, aws: str) -> TestProject:
         project.allow(
             {"Effect": "Allow", "Action": ["dynamodb:*", "sqs:*"], "Resource": own}, stage
         )
-    parameters = {"App": {"Type": "String"}, "Stage": {"Type": "String"}}
-    template = {"Parameters": parameters, "Resources": RESOURCES}
-    project.write(".chalice/resources.json", json.dumps(template))
+    project.declare(**RESOURCES)
     return project
 
 

@@ -1,13 +1,9 @@
 """`deploy`, `url` and `delete`, in your AWS account or in the emulated AWS."""
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-import click
-from botocore.config import Config as ClientConfig
 from chalice import Chalice
 from chalice.app import SNSEventConfig
 from chalice.config import Config
@@ -15,11 +11,11 @@ from chalice.deploy.deployer import DeploymentReporter
 from chalice.utils import UI
 
 from chalicekit import checks, resources
-from chalicekit.aws import errors_in_one_line
+from chalicekit.aws import connection
 from chalicekit.build import Build, archive, build
 from chalicekit.errors import Refusal
 from chalicekit.factory import StageConfig, create_deployer
-from chalicekit.inventory import Inventory, find
+from chalicekit.inventory import Inventory, Resource, find
 from chalicekit.load import app_of
 from chalicekit.lock import lock
 from chalicekit.project import Project
@@ -30,37 +26,40 @@ def deploy(project: Project) -> None:
 
     Raises Refusal if the deployment cannot work or AWS refuses it.
     """
-    with connection(project) as project, lock(project):
-        inventory = Inventory(project)
-        refuse_stacks(project, inventory)
-        checks.before_build(project)
-        built = build(project)
+    with connection(project) as connected, lock(connected):
+        inventory = Inventory(connected)
+        refuse_stacks(connected, inventory)
+        checks.before_build(connected)
+        built = build(connected)
         archive.check_upload(built.zip)
-        with app_of(built, project) as app:
-            checks.before_deploy(project, app)
-            resources.ensure(project)
+        with app_of(built, connected) as app:
+            checks.before_deploy(connected, app)
+            resources.ensure(connected)
             sources = [item for item in app.event_sources if isinstance(item, SNSEventConfig)]
-            inventory.topics = {source.topic for source in sources}
-            made = carry_out(project, app, inventory, built)
-    for item in made["resources"]:
+            deployed = inventory.deployed(topics={source.topic for source in sources})
+            config = StageConfig.of(connected.config, app, deployed)
+            record = run_chalice(connected, config, built)
+    for item in record["resources"]:
         for key in item.keys() & {"rest_api_url", "websocket_api_url"}:
-            item[key] = address(item[key], project.emulator)
-    DeploymentReporter(UI()).display_report(made)
+            item[key] = address(item[key], connected.emulator)
+    DeploymentReporter(UI()).display_report(record)
 
 
 def url(project: Project) -> None:
     """Print the URLs of a stage's APIs; raises Refusal if it has none."""
-    with connection(project) as project:
-        inventory = Inventory(project)
+    with connection(project) as connected:
+        inventory = Inventory(connected)
         apis = [*inventory.rest_apis(), *inventory.websocket_apis()]
-        warn(inventory)
-        urls = [item.get("rest_api_url") or item["websocket_api_url"] for item in apis]
-        urls += [url for stack in inventory.stacks for url in stack_urls(project, stack)]
+        urls = [api.get("rest_api_url") or api["websocket_api_url"] for api in apis]
+        for stack in inventory.stacks:
+            urls += stack_urls(connected, stack)
         if not inventory.all_functions:
-            raise Refusal(f"{project.name} is not deployed: run `{project.command('deploy')}`.")
+            hint = connected.command("deploy")
+            raise Refusal(f"{connected.name} is not deployed: run `{hint}`.")
         if not urls:
-            raise Refusal(f"{project.name} has no URL: the deployed app has no route.")
-        print(*(address(url, project.emulator) for url in urls), sep="\n")
+            raise Refusal(f"{connected.name} has no URL: the deployed app has no route.")
+        for url_in_aws in urls:
+            print(address(url_in_aws, connected.emulator))
 
 
 def delete(project: Project) -> None:
@@ -69,34 +68,16 @@ def delete(project: Project) -> None:
     The app is not imported: what is in AWS can be deleted without it. Raises Refusal if AWS
     refuses, or if something is left that should not be.
     """
-    with connection(project) as project, lock(project):
-        inventory = Inventory(project, deleting=True)
-        if not inventory.functions:
-            refuse_stacks(project, inventory)
-        carry_out(project, Chalice("deleted"), inventory)
-        refuse_leftovers(project)
-        kept = resources.kept(project)
+    with connection(project) as connected, lock(connected):
+        inventory = Inventory(connected, deleting=True)
+        if not inventory.functions:  # beside a stack, there may be what Chalice has deployed
+            refuse_stacks(connected, inventory)
+        run_chalice(connected, config_without_app(connected, inventory.deployed()))
+        refuse_leftovers(connected)
+        kept = resources.kept(connected)
         print(f"Deleted. {'The' if kept else 'Only the'} logs are left in AWS.")
         if kept:
             print(kept)
-
-
-@contextmanager
-def connection(project: Project) -> Iterator[Project]:
-    """Yield the project with the emulated AWS that the configuration may name.
-
-    In the block, AWS's errors are Refusals. Raises Refusal if AWS does not respond: with its own
-    settings, botocore would try for a minute.
-    """
-    _ = project.config  # refuses an unknown stage before it asks AWS
-    with errors_in_one_line(project):
-        project = project.connected()
-    with errors_in_one_line(project):
-        # An emulated AWS may still be starting: it accepts a connection, and responds later.
-        seconds, once = 60 if project.emulator else 10, {"total_max_attempts": 1}
-        quick = ClientConfig(connect_timeout=5, read_timeout=seconds, retries=once)
-        project.session.create_client("sts", config=quick).get_caller_identity()
-        yield project
 
 
 def refuse_stacks(project: Project, inventory: Inventory) -> None:
@@ -108,28 +89,33 @@ def refuse_stacks(project: Project, inventory: Inventory) -> None:
         )
 
 
-def carry_out(
-    project: Project, app: Chalice, inventory: Inventory, built: Build | None = None
+def run_chalice(
+    project: Project, config: StageConfig, built: Build | None = None
 ) -> dict[str, Any]:
-    """Let Chalice make AWS what the app is; return its record. It deletes what no app has.
+    """Let Chalice make AWS what the app in `config` says; return its record.
 
-    Without a build, the app is an empty one, and everything is deleted.
+    It deletes what that app lacks. Without a build, it only deletes.
     """
-    settings = project.config
-    if not built:
-        settings = Config(project.stage, config_from_disk={"app_name": settings.app_name})
-    config = StageConfig.of(settings, app, inventory.resources())
-    warn(inventory)
     deployer = create_deployer(config, project.session, project.records, built)
-    made: dict[str, Any] = deployer.deploy(config, project.stage)
-    return made
+    record: dict[str, Any] = deployer.deploy(config, project.stage)
+    return record
+
+
+def config_without_app(project: Project, deployed: list[Resource]) -> StageConfig:
+    """Return settings of an empty app, with which Chalice deletes all that is deployed.
+
+    They have none of the stage's: Chalice checks settings, and a mistake in them must not keep you
+    from deleting.
+    """
+    nothing = Config(project.stage, config_from_disk={"app_name": project.config.app_name})
+    return StageConfig.of(nothing, Chalice("deleted"), deployed)
 
 
 def refuse_leftovers(project: Project) -> None:
     """Raise Refusal if something is still in AWS, which may list it for a moment."""
     for seconds in (0, 2, 4):
         time.sleep(seconds)
-        left = Inventory(project, deleting=True).resources()
+        left = Inventory(project, deleting=True).deployed()
         if not left:
             return
     names, again = ", ".join(item["name"] for item in left), project.command("delete")
@@ -153,9 +139,3 @@ def address(url: str, emulator: str) -> str:
     scheme = parts.scheme.replace("https", "http").replace("wss", "ws")
     api = str(parts.hostname).partition(".")[0]
     return f"{scheme}://{urlsplit(emulator).netloc}/_aws/execute-api/{api}{parts.path}"
-
-
-def warn(inventory: Inventory) -> None:
-    """Print what the user should know about the resources that were found."""
-    for warning in inventory.warnings:
-        click.echo(warning, err=True)

@@ -8,12 +8,13 @@ deleted, and Chalice finds them by name.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
+import click
 from botocore.exceptions import ClientError
 from chalice.awsclient import TypedAWSClient
 
@@ -36,19 +37,18 @@ EVENT_SOURCES = {
     "dynamodb": ("stream_arn", "stream"),
 }
 
-# In a source: a function with one of Chalice's decorators, unless that is for the API's function;
-# and the names and the prefixes that are given to functions.
-FUNCTION = re.compile(r"^@\w+\.(?!route|middleware)\w+\([^@]*?^def (\w+)", re.MULTILINE)
-NAME = re.compile(r"""\bname\s*=\s*["'](.+?)["']""")
-PREFIX = re.compile(r"""\bname_prefix\s*=\s*["'](.+?)["']""")
-
 
 @dataclass(frozen=True)
 class Function:
     """A function of the stage.
 
-    `name` is the one in Chalice's record, and `stack` the CloudFormation stack that made the
-    function, or "" if Chalice did.
+    Attributes:
+        name: What Chalice's record calls it; for a function of a stack, its name in AWS.
+        arn: Its ARN.
+        role_arn: The ARN of its role.
+        log_group: The name of the group that it logs to.
+        stack: The name of the CloudFormation stack that made it, or "" if Chalice did.
+
     """
 
     name: str
@@ -62,9 +62,9 @@ class Inventory:
     """The resources of a stage in the account and the region of its session.
 
     Attributes:
-        deleting: Whether everything is to be found, or what a deploy goes on with.
-        topics: The topics as the app writes them: names or ARNs.
-        warnings: What the user should know about the resources that were found.
+        deleting: Whether what an interrupted deploy left over is to be found, too; otherwise, it is
+            only what the next deploy can go on with.
+        recorded_apis: The REST API in Chalice's record, if there is one.
 
     """
 
@@ -72,23 +72,23 @@ class Inventory:
         """Raise Refusal if Chalice's record is about another name of the app."""
         self.project, self.config, self.name = project, project.config, project.name
         self.client = cache(project.session.create_client)
-        self.record = read_record(project)
         self.deleting = deleting
-        self.topics = set[str]()
-        self.warnings = list[str]()
+        record = read_record(project)
+        refuse_older_name(project, record)
+        self.recorded_apis = [item for item in record if "rest_api_url" in item]
 
-    def resources(self) -> list[Resource]:
+    def deployed(self, topics: Collection[str] = ()) -> list[Resource]:
         """Return the resources that Chalice created; it deletes them in the reverse order.
 
-        Of several with one name, the first is in use. The others get names that no app has, so
-        that Chalice deletes them.
+        Of several with one name, the first is in use. `topics` are those of the app as it writes
+        them: names or ARNs.
         """
         found = [*self.roles(), *self.layers()]
         for function in self.functions:
             found.append(resource("lambda_function", function.name, lambda_arn=function.arn))
         for function in self.functions:
             if function.name != API:  # what calls that besides the API is not Chalice's
-                found += [*self.event_sources(function), *self.triggers(function)]
+                found += [*self.event_sources(function), *self.triggers(function, topics)]
         apis = [*self.rest_apis(), *self.websocket_apis()]
         found += [*apis, *self.domains(apis)]
         used = Counter[str]()
@@ -96,7 +96,7 @@ class Inventory:
             name = item["name"]
             used[name] += 1
             if used[name] > 1:
-                item["name"] = f"{name}-{used[name]}"
+                item["name"] = name_to_delete(name, str(used[name]))
         return found
 
     @property
@@ -126,29 +126,6 @@ class Inventory:
                 log_group = item.get("LoggingConfig", {}).get("LogGroup", f"/aws/lambda/{name}")
                 found.append(Function(short, arn, item["Role"], log_group, stack))
         return found
-
-    def roles(self) -> Iterator[Resource]:
-        """Yield the roles that Chalice created, not those that `iam_role_arn` names.
-
-        An interrupted deploy may have created a role without its function. The next one goes on
-        with it, so it is only listed to be deleted. Nothing is asked about roles that are given:
-        who deploys may not be allowed to ask.
-        """
-        functions = {function.name for function in self.functions}
-        if self.deleting:
-            functions |= function_names(self.project.folder)
-        # Chalice's names for roles, and what its record calls them
-        recorded = {f"{self.name}-{name}": f"{name}_role" for name in functions}
-        recorded[self.name] = "default-role"
-        scopes = [self.config.scope(self.project.stage, name) for name in functions]
-        given = {role_name(scope.iam_role_arn) for scope in scopes}
-        roles = {role_name(function.role_arn) for function in self.functions}
-        if self.deleting and self.config.manage_iam_role:
-            roles |= recorded.keys()
-        for role in sorted((roles & recorded.keys()) - given):
-            if found := find(self.client("iam").get_role, RoleName=role):
-                values = {"role_name": role, "role_arn": found["Role"]["Arn"]}
-                yield resource("iam_role", recorded[role], **values)
 
     def layers(self) -> Iterator[Resource]:
         """Yield the versions of the layer that `automatic_layer` creates, the newest first."""
@@ -180,7 +157,7 @@ class Inventory:
             }
             yield resource(f"{service}_event", f"{function.name}-{service}-event-source", **values)
 
-    def triggers(self, function: Function) -> Iterator[Resource]:
+    def triggers(self, function: Function, topics: Collection[str]) -> Iterator[Resource]:
         """Yield the rule, the buckets and the topics that call a function."""
         rule = f"{self.name}-{function.name}-event"
         if find(self.client("events").describe_rule, Name=rule):
@@ -188,20 +165,25 @@ class Inventory:
         for source in self.callers(function):
             service, name = source.split(":")[2], source.rpartition(":")[2]
             if service == "sns":
-                yield from self.subscriptions(function, source)
+                yield from self.subscriptions(function, source, topics)
             elif service == "s3":
                 buckets = self.client("s3")
                 if find(buckets.get_bucket_notification_configuration, Bucket=name):
                     values = {"bucket": name, "lambda_arn": function.arn}
                     yield resource("s3_event", f"{function.name}-s3event", **values)
 
-    def subscriptions(self, function: Function, topic: str) -> Iterator[Resource]:
-        """Yield the subscriptions of a function to the topic with an ARN."""
+    def subscriptions(
+        self, function: Function, topic: str, topics: Collection[str]
+    ) -> Iterator[Resource]:
+        """Yield the subscriptions of a function to the topic with an ARN.
+
+        Chalice's record calls the topic as the app does, one of `topics`.
+        """
         operation, key = "list_subscriptions_by_topic", "Subscriptions"
         for found in find_all(self.client("sns"), operation, key, TopicArn=topic):
             if found["Endpoint"] == function.arn:
                 values = {
-                    "topic": topic if topic in self.topics else topic.rpartition(":")[2],
+                    "topic": topic if topic in topics else topic.rpartition(":")[2],
                     "topic_arn": topic,
                     "lambda_arn": function.arn,
                     "subscription_arn": found["SubscriptionArn"],
@@ -211,27 +193,35 @@ class Inventory:
     def rest_apis(self) -> Iterator[Resource]:
         """Yield the APIs that Chalice created and that call the stage's function.
 
-        Their names say nothing: they come from `Chalice(app_name=...)`, which may have changed. The
-        ids are in the record and in the function's policy. If not, a deploy was interrupted between
-        the API and the policy; then all APIs are asked.
+        A deploy goes on with one of them; if there are several, that is said on standard error.
         """
-        urls = {item["rest_api_id"]: item["rest_api_url"] for item in self.record}
-        handlers = [function for function in self.functions if function.name == API]
-        callers = [arn for handler in handlers for arn in self.callers(handler)]
-        permitted = [arn.split(":")[5].partition("/")[0] for arn in callers]
-        listed = find_all(self.client("apigateway"), "get_rest_apis", "items")
-        # Chalice's definition has a version, and an API that was created by hand has none.
-        of_chalice = [api["id"] for api in listed if api.get("version")]
-        known = [api for api in dict.fromkeys([*urls, *permitted]) if api in of_chalice]
-        asked = known or (of_chalice if handlers else [])
-        found = [api for api in asked if self.calls_function(api)]
+        urls = {api["rest_api_id"]: api["rest_api_url"] for api in self.recorded_apis}
+        found = [api for api in self.candidates([*urls]) if self.calls_function(api)]
         if len(found) > 1 and not self.deleting:
             ids = ", ".join(found)
-            self.warnings.append(f"Several APIs call this function ({ids}): {found[0]} is used.")
+            click.echo(f"Several APIs call this function ({ids}): {found[0]} is used.", err=True)
             del found[1:]
         for api in found:
             url = urls.get(api) or self.url("https", api)
             yield resource("rest_api", "rest_api", rest_api_id=api, rest_api_url=url)
+
+    def candidates(self, recorded: list[str]) -> list[str]:
+        """Return the ids of the APIs that may be the stage's, the recorded ones first.
+
+        Their names say nothing: they come from `Chalice(app_name=...)`, which may have changed. If
+        neither the record nor the function's policy has ids, a deploy may have been interrupted
+        between the API and the policy: then they are all that Chalice created.
+        """
+        listed = find_all(self.client("apigateway"), "get_rest_apis", "items")
+        # Chalice's definition has a version, and an API that was created by hand has none.
+        of_chalice = [api["id"] for api in listed if api.get("version")]
+        handlers = [function for function in self.functions if function.name == API]
+        callers = [arn for handler in handlers for arn in self.callers(handler)]
+        permitted = [arn.split(":")[5].partition("/")[0] for arn in callers]
+        known = [api for api in dict.fromkeys([*recorded, *permitted]) if api in of_chalice]
+        if not known and handlers:
+            return of_chalice
+        return known
 
     def calls_function(self, api_id: str) -> bool:
         """Tell whether a method of an API calls the stage's function."""
@@ -256,9 +246,10 @@ class Inventory:
         for api in find_all(client, "get_apis", "Items"):
             if api["Name"] == f"{self.name}-websocket-api":
                 api_id = api["ApiId"]
-                # Chalice does not create a missing stage. With another name, the API is replaced.
-                has_stage = client.get_stages(ApiId=api_id)["Items"]
-                name = "websocket_api" if has_stage else "websocket_api-without-stage"
+                name = "websocket_api"
+                if not client.get_stages(ApiId=api_id)["Items"]:
+                    # Chalice does not create a missing stage, so the API is replaced.
+                    name = name_to_delete(name, "without-stage")
                 values = {"websocket_api_id": api_id, "websocket_api_url": self.url("wss", api_id)}
                 yield resource("websocket_api", name, **values)
 
@@ -281,45 +272,52 @@ class Inventory:
                 continue
             own = [item["ApiMappingKey"] for item in mappings["Items"] if item["ApiId"] in ids]
             if self.deleting and len(own) < len(mappings["Items"]):
-                self.warnings.append(f"{domain} also maps to other APIs, so it is kept.")
+                if own:  # and not once more when they are deleted
+                    click.echo(f"{domain} also maps to other APIs, so it is kept.", err=True)
                 continue
+            # Some of API Gateway's mappings to the whole domain have the key (none).
             mapped = [{"key": "/" + key.removeprefix("(none)")} for key in own]
             yield resource("domain_name", name, domain_name=domain, api_mapping=mapped)
 
+    def roles(self) -> Iterator[Resource]:
+        """Yield the roles that Chalice created, not those that `iam_role_arn` names.
 
-def read_record(project: Project) -> list[Resource]:
-    """Return the APIs in Chalice's record; none if there is no record or it is incomplete.
+        An interrupted deploy may have created a role without its function. The next one goes on
+        with it, so it is only listed to be deleted. Nothing is asked about roles that are given:
+        who deploys may not be allowed to ask.
+        """
+        functions = {function.name for function in self.functions}
+        if self.deleting:
+            functions |= names_in_source(self.project.folder)
+        # Chalice's names for roles, and what its record calls them
+        own = {f"{self.name}-{name}": f"{name}_role" for name in functions}
+        own[self.name] = "default-role"
 
-    Raises Refusal if it is about a previous name of the app, which would be forgotten otherwise.
-    """
-    path = project.records / f"{project.stage}.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        found: list[Resource] = [dict(item) for item in content["resources"]]
-    except (FileNotFoundError, KeyError, TypeError, ValueError):
-        return []
-    for item in found:
-        name = item.get("lambda_arn", project.name).rpartition(":")[2]
-        if not is_name_of(name, project.name):
-            raise Refusal(
-                f"{path} records {name}, the app's previous name: "
-                f"run `{project.command('delete')}` under that name first, or remove the file to "
-                "keep that deployment."
-            )
-    return [item for item in found if item.keys() >= {"rest_api_id", "rest_api_url"}]
+        in_use = {role_name(function.role_arn) for function in self.functions}
+        if self.deleting and self.config.manage_iam_role:
+            in_use |= own.keys()  # as far as AWS has them
+        scopes = [self.config.scope(self.project.stage, name) for name in functions]
+        given = {role_name(scope.iam_role_arn) for scope in scopes if scope.iam_role_arn}
 
-
-def is_name_of(function: str, api_function: str) -> bool:
-    """Tell whether a function is of the stage whose API has the function `api_function`."""
-    return f"{function}-".startswith(f"{api_function}-")
+        for role in sorted((own.keys() & in_use) - given):
+            if found := find(self.client("iam").get_role, RoleName=role):
+                values = {"role_name": role, "role_arn": found["Role"]["Arn"]}
+                yield resource("iam_role", own[role], **values)
 
 
-def role_name(arn: str | None) -> str:
+def role_name(arn: str) -> str:
     """Return the name of the role with an ARN."""
-    return str(arn).rpartition("/")[2]
+    return arn.rpartition("/")[2]
 
 
-def function_names(folder: Path) -> set[str]:
+# A function with one of Chalice's decorators, unless that is for the API's function
+FUNCTION = re.compile(r"^@\w+\.(?!route|middleware)\w+\([^@]*?^def (\w+)", re.MULTILINE)
+# The names that are given to functions, and what blueprints put before them
+NAME = re.compile(r"""\bname\s*=\s*["'](.+?)["']""")
+PREFIX = re.compile(r"""\bname_prefix\s*=\s*["'](.+?)["']""")
+
+
+def names_in_source(folder: Path) -> set[str]:
     """Return what functions may be called, from the source of a project, which need not run.
 
     Too many do no harm: AWS is asked for each.
@@ -328,6 +326,46 @@ def function_names(folder: Path) -> set[str]:
     source = "\n".join(path.read_text("utf-8", "replace") for path in paths if path.is_file())
     names = [API, *FUNCTION.findall(source), *NAME.findall(source)]
     return {prefix + name for prefix in ("", *PREFIX.findall(source)) for name in names}
+
+
+def read_record(project: Project) -> list[Resource]:
+    """Return what Chalice's record lists; nothing if there is no record or it is incomplete."""
+    path = record_file(project)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        return [dict(item) for item in content["resources"]]
+    except (FileNotFoundError, KeyError, TypeError, ValueError):
+        return []
+
+
+def refuse_older_name(project: Project, record: list[Resource]) -> None:
+    """Raise Refusal if a record is about a previous name of the app.
+
+    What was deployed under that name would be forgotten.
+    """
+    for item in record:
+        name = item.get("lambda_arn", project.name).rpartition(":")[2]
+        if not is_name_of(name, project.name):
+            raise Refusal(
+                f"{record_file(project)} records {name}, the app's previous name: "
+                f"run `{project.command('delete')}` under that name first, or remove the file to "
+                "keep that deployment."
+            )
+
+
+def record_file(project: Project) -> Path:
+    """Return the path of Chalice's record of a stage."""
+    return project.records / f"{project.stage}.json"
+
+
+def is_name_of(function: str, api_function: str) -> bool:
+    """Tell whether a function is of the stage whose API has the function `api_function`."""
+    return f"{function}-".startswith(f"{api_function}-")
+
+
+def name_to_delete(name: str, reason: str) -> str:
+    """Return a name that no app has: Chalice deletes the resource that is recorded under it."""
+    return f"{name}-{reason}"
 
 
 def resource(kind: str, name: str, **values: Any) -> Resource:

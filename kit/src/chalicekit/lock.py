@@ -14,7 +14,7 @@ def lock(project: Project) -> Iterator[None]:
 
     Two commands would write the same folder, and two deploys could create two APIs.
     """
-    path = project.build_folder.with_name(f"{project.stage}.lock")
+    path = project.build_root / f"{project.stage}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as file:
         try:

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from chalicekit.deploy import connection
+from chalicekit.aws import connection
 from chalicekit.errors import Refusal
 from chalicekit.inventory import Inventory, find_all
 from chalicekit.pretty import for_reader
@@ -30,16 +30,17 @@ def logs(project: Project, name: str = "", since: str = "10m", follow: bool = Fa
     such function or time.
     """
     start = milliseconds(since)
-    with connection(project) as project:
-        functions = Inventory(project).all_functions
+    with connection(project) as connected:
+        functions = Inventory(connected).all_functions
         if not functions:
-            raise Refusal(f"{project.name} is not deployed: run `{project.command('deploy')}`.")
+            hint = connected.command("deploy")
+            raise Refusal(f"{connected.name} is not deployed: run `{hint}`.")
         names = [function.name for function in functions]
         if name and name not in names:
             raise Refusal(f"There is no function {name}: choose {' or '.join(names)}.")
         chosen = [function for function in functions if name in ("", function.name)]
         groups = list(dict.fromkeys(function.log_group for function in chosen))
-        client = project.session.create_client("logs")
+        client = connected.session.create_client("logs")
         show(lines(client, groups, start, follow))
 
 
@@ -64,9 +65,10 @@ def lines(client: Any, groups: list[str], start: int, follow: bool) -> Iterator[
                 client, "filter_log_events", "events", logGroupName=group, startTime=start
             )
         ]
-        for group, event in found:
+        for item in found:
+            group, event = item
             message = event["message"].rstrip()
-            if str((group, event)) not in seen and not LAMBDA_LINE.match(message):
+            if str(item) not in seen and not LAMBDA_LINE.match(message):
                 yield group, message
         if not follow:
             return

@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from botocore.session import Session
 from chalice.config import Config
 from chalice.constants import DEFAULT_STAGE_NAME as DEFAULT_STAGE
 
-from chalicekit.aws import EmulatedSession, emulator_of
+from chalicekit.aws import EmulatedSession
 from chalicekit.errors import Refusal
 
 DEFAULT_EMULATOR_PORT = 4566
@@ -23,6 +23,13 @@ DEFAULTS = {
     "api_gateway_endpoint_type": "EDGE",
     "autogen_policy": True,
 }
+
+
+class Choice(NamedTuple):
+    """What the user chose, in the words of make and in those of the kit."""
+
+    variable: str
+    option: list[str]
 
 
 @dataclass(frozen=True)
@@ -37,7 +44,8 @@ class Project:
         make: Whether hints name make's commands instead of `chalicekit`'s.
         build_dir: The folder to build in, or None for `build` in the project.
         options: Settings of the command line, which come before those of the file.
-        configured: Whether the AWS configuration names `emulator`, and not the command line.
+        configured: The session of the AWS configuration, if that names `emulator`; None if the
+            command line does.
 
     """
 
@@ -48,18 +56,23 @@ class Project:
     make: bool = False
     build_dir: Path | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
-    configured: bool = False
+    configured: Session | None = None
+
+    @property
+    def build_root(self) -> Path:
+        """The folder of the builds of all stages."""
+        return self.build_dir or self.folder / "build"
 
     @property
     def build_folder(self) -> Path:
         """The folder that everything for this stage is built in."""
-        return (self.build_dir or self.folder / "build") / self.stage
+        return self.build_root / self.stage
 
     @property
     def records(self) -> Path:
         """The folder of Chalice's records of what it deployed."""
         if self.emulator:
-            return self.build_folder.parent / "emulated"
+            return self.build_root / "emulated"
         return self.folder / ".chalice" / "deployed"
 
     @cached_property
@@ -97,60 +110,64 @@ class Project:
     @cached_property
     def session(self) -> Session:
         """The session for all calls of a command: AWS asks for an MFA code once."""
+        if self.configured:
+            return self.configured
         if self.emulator:
             return EmulatedSession(self.emulator)
         return Session(profile=self.profile or None)
 
-    def connected(self) -> "Project":
-        """Return the project with the emulated AWS that the AWS configuration may name."""
-        if self.emulator or not (endpoint := emulator_of(self.session)):
-            return self
-        found = replace(self, emulator=endpoint, configured=True)
-        # The endpoint's own credentials and region may be configured with it, so keep the session.
-        found.__dict__["session"] = self.session
-        return found
+    @property
+    def is_emulated_by_option(self) -> bool:
+        """Whether the command line asks for the emulated AWS."""
+        return bool(self.emulator) and not self.configured
 
     def emulated(self) -> "Project":
         """Return the project in the kit's own emulated AWS, for advice to use that."""
-        return replace(self, emulator=f"http://127.0.0.1:{DEFAULT_EMULATOR_PORT}", profile="")
+        url = f"http://127.0.0.1:{DEFAULT_EMULATOR_PORT}"
+        return replace(self, emulator=url, profile="", configured=None)
 
     def command(self, name: str) -> str:
-        """Return what the user types for a command, with the same stage and the same AWS."""
-        choices = self.choices(name)
+        """Return what the user types for a command, with the same stage and the same AWS.
+
+        Without --build-dir: a user needs none, and that of a test is gone when the hint is read.
+        """
         if self.make:
-            return " ".join(["make", name, *(variable for variable, _ in choices)])
+            return " ".join(["make", name, *(choice.variable for choice in self.choices(name))])
         folder = [] if self.folder == Path.cwd() else ["--project-dir", str(self.folder)]
-        options = [word for _, option in choices for word in option]
-        return shlex.join(["chalicekit", *folder, name, *options])
+        return shlex.join(["chalicekit", *folder, name, *self.options_of(name)])
 
     def argv(self, name: str, *arguments: str) -> list[str]:
         """Return the words that start a command in a process of its own."""
         kit = [sys.executable, "-m", "chalicekit", "--project-dir", str(self.folder)]
         kit += ["--build-dir", str(self.build_dir)] if self.build_dir else []
         kit += ["--make"] if self.make else []
-        options = [word for _, option in self.choices(name) for word in option]
-        return [*kit, name, *options, *arguments]
+        return [*kit, name, *self.options_of(name), *arguments]
 
-    def choices(self, name: str) -> list[tuple[str, list[str]]]:
-        """Return what the user chose and a command takes: make's variable and the kit's option."""
-        is_own = bool(self.emulator) and not self.configured
-        port = self.emulator.rpartition(":")[2] if is_own else ""
+    def options_of(self, name: str) -> list[str]:
+        """Return the kit's options for what the user chose and a command takes."""
+        return [word for choice in self.choices(name) for word in choice.option]
+
+    def choices(self, name: str) -> list[Choice]:
+        """Return what the user chose and a command takes; what is the default is left out."""
+        port = self.emulator.rpartition(":")[2] if self.is_emulated_by_option else ""
         port = "" if port == str(DEFAULT_EMULATOR_PORT) else port
         stage = "" if self.stage == DEFAULT_STAGE else self.stage
         table = [
-            ("AWS", "emulated" if is_own else "", ["--emulated"]),
+            ("AWS", "emulated" if self.is_emulated_by_option else "", ["--emulated"]),
             ("AWS_PORT", port, ["--emulator-port", port]),
             ("STAGE", stage, ["--stage", stage]),
             ("AWS_PROFILE", self.profile, ["--profile", self.profile]),
         ]
         if name == "emulator":
             table = [("AWS_PORT", port, ["--port", port])]
-        return [(f"{key}={shlex.quote(value)}", option) for key, value, option in table if value]
+        return [
+            Choice(f"{key}={shlex.quote(value)}", option) for key, value, option in table if value
+        ]
 
     def aws_command(self, arguments: str) -> str:
         """Return what the user types for a command of AWS's own command line, in the same AWS."""
         words = ["aws"]
-        if self.emulator and not self.configured:
+        if self.is_emulated_by_option:
             words += ["--endpoint-url", self.emulator]
         elif self.profile:
             words += ["--profile", self.profile]

@@ -42,36 +42,38 @@ def ensure(project: Project) -> None:
     template, name = read_template(path), stack_name(project)
     with errors_in_one_line(project):
         stacks = project.session.create_client("cloudformation")
-        is_new = not is_there(stacks, name, project)
+        is_new = settle(stacks, name, project)
         planned = plan(stacks, name, template, values_for(template, project), is_new)
         changes = [change["ResourceChange"] for change in planned.get("Changes", [])]
         lost = [name_of(change) for change in changes if is_lost(change)]
-        if lost or planned["Status"] == "FAILED":
+        has_failed = planned["Status"] == "FAILED"
+        if has_failed or lost:  # nobody will execute it
             stacks.delete_change_set(ChangeSetName=planned["ChangeSetId"])
+        if has_failed and "didn't contain changes" in planned["StatusReason"]:
+            return
+        if has_failed:
+            raise Refusal(one_line(f"The stack {name} cannot be made: {planned['StatusReason']}"))
         if lost:
             raise Refusal(
                 f".chalice/{path.name} would delete {', '.join(lost)} with its data. If you mean "
                 f"it: `{command_by_hand(project, path, template)}`."
             )
-        if planned["Status"] == "FAILED":
-            if "didn't contain changes" in planned["StatusReason"]:
-                return
-            raise Refusal(one_line(f"The stack {name} cannot be made: {planned['StatusReason']}"))
         if taken := [name_of(change) for change in changes if change["Action"] == "Import"]:
             print(f"Taking over what exists: {', '.join(taken)}")
         print(f"{'Creating' if is_new else 'Updating'} stack: {name}")
         carry_out(stacks, planned)
 
 
-def is_there(stacks: Any, name: str, project: Project) -> bool:
-    """Tell whether there is a stack to update, once nothing is under way in it.
+def settle(stacks: Any, name: str, project: Project) -> bool:
+    """Make a stack ready for a change; return whether it is new, so that it is to be created.
 
     A change that is under way, as an interrupted command leaves it, is waited for; raises Refusal
-    if it takes long. A stack whose first creation failed can only be deleted; it has nothing.
+    if it takes long. A stack whose first creation failed can only be deleted; it has nothing, so it
+    is deleted.
     """
     found = describe(stacks, name)
     if not found:
-        return False
+        return True
     stack_id = found["StackId"]  # by its id, a stack is found also once it is deleted
     stack = wait(lambda: describe(stacks, stack_id), "StackStatus", BUSY_SECONDS)
     status = stack["StackStatus"]
@@ -81,8 +83,8 @@ def is_there(stacks: Any, name: str, project: Project) -> bool:
     if status == "ROLLBACK_COMPLETE":
         stacks.delete_stack(StackName=stack_id)
         wait(lambda: describe(stacks, stack_id), "StackStatus")
-        return False
-    return status not in ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
+        return True
+    return status in ("DELETE_COMPLETE", "REVIEW_IN_PROGRESS")
 
 
 def plan(
@@ -95,15 +97,16 @@ def plan(
         ChangeSetName=token,
         ClientToken=token,  # a client that sends the request again gets the same change set
         ChangeSetType="CREATE" if is_new else "UPDATE",
-        # A name that is written out is looked for in the account; one from a function is not.
         TemplateBody=json.dumps(written_out(template, values), default=str),  # dates of YAML
         Parameters=[
             {"ParameterKey": key, "ParameterValue": value} for key, value in values.items()
         ],
+        # It takes over a resource that exists, by its name. That must be in the template as text,
+        # not as Ref or Fn::Sub: so the template is written out.
         ImportExistingResources=True,
     )
     pages = stacks.get_paginator("describe_change_set").paginate(ChangeSetName=made["Id"])
-    return wait(pages.build_full_result, "Status")
+    return wait(lambda: pages.build_full_result(), "Status")
 
 
 def is_lost(change: dict[str, Any]) -> bool:
@@ -115,15 +118,6 @@ def is_lost(change: dict[str, Any]) -> bool:
 def name_of(change: dict[str, Any]) -> str:
     """Return the name of a resource that has one; a queue's is at the end of its URL."""
     return str(change.get("PhysicalResourceId") or change["LogicalResourceId"]).rpartition("/")[2]
-
-
-def command_by_hand(project: Project, path: Path, template: dict[str, Any]) -> str:
-    """Return the command of AWS that makes a change without asking."""
-    command = f"cloudformation deploy --stack-name {stack_name(project)}"
-    command += f" --template-file .chalice/{path.name}"
-    if values := sorted(values_for(template, project).items()):
-        command += " --parameter-overrides " + " ".join(f"{key}={value}" for key, value in values)
-    return project.aws_command(command)
 
 
 def carry_out(stacks: Any, planned: dict[str, Any]) -> None:
@@ -147,6 +141,15 @@ def failure(stacks: Any, stack_id: str, token: str) -> str:
         if event.get("ClientRequestToken") == token and event["ResourceStatus"].endswith("_FAILED")
     ]
     return failed[-1] if failed else ""
+
+
+def command_by_hand(project: Project, path: Path, template: dict[str, Any]) -> str:
+    """Return the command of AWS that makes a change without asking."""
+    command = f"cloudformation deploy --stack-name {stack_name(project)}"
+    command += f" --template-file .chalice/{path.name}"
+    if values := sorted(values_for(template, project).items()):
+        command += " --parameter-overrides " + " ".join(f"{key}={value}" for key, value in values)
+    return project.aws_command(command)
 
 
 def describe(stacks: Any, name: str) -> dict[str, Any] | None:
@@ -197,7 +200,10 @@ def kept(project: Project) -> str:
 
 
 def tables(project: Project) -> list[str]:
-    """Return the names of the stage's tables, of those whose name the template writes out."""
+    """Return the names of the stage's tables, as far as the template writes them out.
+
+    No table is made by it: `checks.policies` looks which tables the policies allow.
+    """
     if not (path := template_file(project.folder)):
         return []
     template = read_template(path)
