@@ -3,36 +3,37 @@
 import json
 import re
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.model import OperationModel
 
+from chalicekit.deploy import delete, deploy
 from chalicekit.emulator.on_demand import EmulatorProcess
 from chalicekit.iam import allows, as_list
+from chalicekit.logs import logs
+from chalicekit.project import Project
+from production.shared import APP, PROJECT, read
 
 Policy = dict[str, Any]
-PROJECT = Path(__file__).parent.parent
 IN_PLACE = "arn:aws:{}:us-east-1:123456789012:{}"
 ROLE = "arn:aws:iam::123456789012:role/{}"
 
 
-def read(name: str) -> str:
-    """Return a file of the project."""
-    return (PROJECT / name).read_text(encoding="utf-8")
-
-
-APP = json.loads(read(".chalice/config.json"))["app_name"]
-POLICY: Policy = json.loads(read("production/deployer-policy.json"))
-
-
 def narrower() -> Policy:
-    """Return the policy that the command of docs/deploying.md prints."""
+    """Return the policy that the command of docs/deploying.md prints.
+
+    In the text of the other one, it deletes the statement Roles and puts dev for all stages.
+    """
     (command,) = re.findall(r"```sh\n(sed .*?)```", read("docs/deploying.md"), re.DOTALL)
     printed = subprocess.check_output(["bash", "-c", command], cwd=PROJECT, text=True)
     policy: Policy = json.loads(printed)
     return policy
+
+
+POLICY: Policy = json.loads(read("production/deployer-policy.json"))
+NARROWER = narrower()
 
 
 def statements(policy: Policy) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def test_the_policy_fits_into_a_parameter_of_a_stack() -> None:
 def test_the_narrower_policy_reaches_neither_prod_nor_roles_nor_data(
     action: str, resource: str
 ) -> None:
-    assert not allows(narrower(), action, resource)
+    assert not allows(NARROWER, action, resource)
 
 
 def test_a_deployer_may_only_read_an_api_with_prod_s_tag() -> None:
@@ -113,70 +114,68 @@ GIVEN_ROLE = {
     "iam_role_arn": ROLE.format(f"{APP}-dev-function-us-east-1"),
 }
 
-# chalicekit, which also prints each call of AWS on stderr, as IAM names it.
-RECORDING = """
-import sys
-from botocore.client import BaseClient
-from chalicekit.cli import main
-
-call = BaseClient._make_api_call
-
-def recording(self, operation, parameters):
-    model = self.meta.service_model
-    method = model.operation_model(operation).http["method"]
-    name = method if model.signing_name == "apigateway" else operation
-    print(f"called {model.signing_name}:{name}", file=sys.stderr)
-    return call(self, operation, parameters)
-
-BaseClient._make_api_call = recording
-main()
-"""
-RENAMED = {  # actions that are not named like their calls
-    "s3:GetBucketNotificationConfiguration": "s3:GetBucketNotification",
-    "s3:PutBucketNotificationConfiguration": "s3:PutBucketNotification",
-}
-NOT_CALLED = {"iam:PassRole"}  # IAM asks for it when a function gets its role
-NEEDS_NO_STATEMENT = {"sts:GetCallerIdentity"}
-FOR_CLOUDFORMATION = {"ResourcesStack", "TablesQueuesTopicsAndBuckets"}
-
 
 def calls_of_the_commands(folder: Path, own_settings: dict[str, Any]) -> set[str]:
     """Run every command in a project with these settings of dev; return what they call."""
-
-    def configure(tags: dict[str, str]) -> None:
-        stages = {"dev": DEV | own_settings | {"tags": tags}}
-        config = {"version": "2.0", "app_name": APP, "stages": stages}
-        (folder / ".chalice" / "config.json").write_text(json.dumps(config), encoding="utf-8")
-
     (folder / ".chalice").mkdir()
     resources = json.dumps({"Resources": RESOURCES})
     (folder / ".chalice" / "resources.json").write_text(resources, encoding="utf-8")
     (folder / "app.py").write_text(EVERY_KIND, encoding="utf-8")
-    printed = ""
+    calls = set()
+
+    def record(model: OperationModel, **_: Any) -> None:
+        calls.add(action_of(model))
+
+    def dev(aws: str, **tags: str) -> Project:
+        stages = {"dev": DEV | own_settings | {"tags": tags}}
+        config = {"version": "2.0", "app_name": APP, "stages": stages}
+        (folder / ".chalice" / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        project = Project(folder, "dev", aws)
+        project.session.register("before-call", record)
+        return project
+
     with EmulatorProcess() as aws:  # other tests deploy an app of the same name to theirs
-        emulated = ["--emulated", "--emulator-port", aws.url.rpartition(":")[2]]
-        configure({"stage": "dev"})
-        for command in ("deploy", "logs", "deploy", "delete"):
-            arguments = ["--project-dir", str(folder), command, *emulated]
-            kit = [sys.executable, "-c", RECORDING, *arguments]
-            printed += subprocess.run(kit, check=True, stderr=subprocess.PIPE, text=True).stderr
-            configure({"team": "blue"})  # so that the second deploy takes a tag away and adds one
-    calls = re.findall(r"^called (.*)$", printed, re.MULTILINE)
-    return {RENAMED.get(call, call) for call in calls}
+        project = dev(aws.url, stage="dev")
+        deploy(project)
+        logs(project)
+        project = dev(aws.url, team="blue")  # takes a tag away and adds one
+        deploy(project)
+        delete(project)
+    return calls
 
 
-@pytest.mark.parametrize("is_narrower", [False, True])
-def test_a_deployer_may_do_only_what_the_commands_do(tmp_path: Path, is_narrower: bool) -> None:
-    policy = narrower() if is_narrower else POLICY
-    calls = calls_of_the_commands(tmp_path, GIVEN_ROLE if is_narrower else {})
-    stack = {call for call in calls if call.startswith("cloudformation:")}
+def action_of(call: OperationModel) -> str:
+    """Return the name of IAM's action for a call."""
+    service = call.service_model.signing_name
+    if service == "apigateway":
+        return f"apigateway:{call.http['method']}"
+    if service == "s3":  # Get and PutBucketNotificationConfiguration
+        return f"s3:{call.name.removesuffix('Configuration')}"
+    return f"{service}:{call.name}"
+
+
+PASS_ROLE = "iam:PassRole"  # no call: IAM asks for it when a function gets its role
+WHO_AM_I = "sts:GetCallerIdentity"  # needs no permission
+# CloudFormation's calls for the stack of resources: they need the permissions of who deploys.
+FOR_CLOUDFORMATION = {"ResourcesStack", "WhatCloudFormationDoesForResourcesStack"}
+
+
+@pytest.mark.parametrize(
+    ("policy", "settings"), [(POLICY, {}), (NARROWER, GIVEN_ROLE)], ids=["every stage", "dev only"]
+)
+def test_a_deployer_may_do_only_what_the_commands_do(
+    tmp_path: Path, policy: Policy, settings: dict[str, Any]
+) -> None:
+    calls = calls_of_the_commands(tmp_path, settings)
+    calls_of_stacks = {call for call in calls if call.startswith("cloudformation:")}
+    other_calls = calls - calls_of_stacks - {WHO_AM_I}
     granted = {
         action
         for name, statement in statements(policy).items()
         if name not in FOR_CLOUDFORMATION and statement["Effect"] == "Allow"
         for action in as_list(statement["Action"])
     }
-    assert granted == calls - stack - NEEDS_NO_STATEMENT | NOT_CALLED
-    for call in stack:
+    assert granted == other_calls | {PASS_ROLE}
+    for call in calls_of_stacks:
         place = IN_PLACE.format("cloudformation", f"stack/{APP}-dev-resources/1")
         assert allows(policy, call, place)
