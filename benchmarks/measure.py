@@ -10,13 +10,17 @@ import json
 import os
 import platform
 import random
+import re
 import shutil
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
+from collections.abc import Iterator
 from datetime import date
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,7 +34,6 @@ PEERS = HERE / "peers"
 KIT, CHALICE = (str(Path(sys.executable).with_name(name)) for name in ("chalicekit", "chalice"))
 ROUNDS, INVOCATIONS = 30, 200
 RESPONSES = {"/": "hello world", "/test": "test"}
-CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
 
 class Candidate(NamedTuple):
@@ -41,19 +44,15 @@ class Candidate(NamedTuple):
     command: list[str]
 
 
+Figures = dict[str, list[float]]
+
+
 def main() -> None:
     """Measure all candidates; write the figures, the page and the picture."""
+    if sys.platform != "linux":
+        sys.exit("The benchmark needs Linux: other systems do not say what another process used.")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        candidates = set_up(Path(folder))
-        figures = {each.name: {"package_kb": [size_kb(each.code)]} for each in candidates}
-        use_core(0, 0)
-        for number in range(ROUNDS + 1):
-            print(f"\rRound {number} of {ROUNDS}", end="", flush=True)
-            for candidate in random.sample(candidates, len(candidates)):
-                for figure, value in measure(candidate).items():
-                    if number:  # the first round only brings the files into memory
-                        figures[candidate.name].setdefault(figure, []).append(round(value, 3))
-    print()
+        figures = measure_in_rounds(set_up(Path(folder)))
     report.write(
         {
             "date": date.today().isoformat(),
@@ -72,55 +71,82 @@ def main() -> None:
 
 def set_up(folder: Path) -> list[Candidate]:
     """Package every candidate under `folder`, as the page says that it is packaged."""
-    candidates = []
-
-    def add(name: str, code: Path, *command: str) -> None:
-        print(f"Packaged {name}", flush=True)
-        candidates.append(Candidate(name, code, list(command)))
-
-    python = str(lambda_python(folder / "python"))
-    client = [python, "-m", "awslambdaric"]
+    python = lambda_python(folder / "python")
     run(python, "-c", "import awslambdaric.bootstrap", folder=folder)  # writes its bytecode
-    floor = with_bytecode(shutil.copytree(PEERS / "floor", folder / "floor"))
-    add(report.FLOOR, floor, *client, "app.handler")
+    client = [str(python), "-m", "awslambdaric"]
+    candidates = []
+    for candidate in chain(
+        floor(folder, client),
+        bare_chalice(folder, client),
+        this_service(folder, client),
+        this_service_with_requests(folder, client),
+        python_peers(folder, client),
+        express(folder),
+    ):
+        print(f"Packaged {candidate.name}", flush=True)
+        candidates.append(candidate)
+    return candidates
 
-    bare = project(PEERS / "chalice", folder / "chalice")
-    add(report.BARE, packaged(KIT, bare), *client, "app.app")
-    add(report.BARE_PLAIN, with_bytecode(packaged(CHALICE, bare)), *client, "app.app")
 
-    ours = project(HERE.parent, folder / "ours")
-    add(report.OURS, packaged(KIT, ours), *client, "app.app")
-    add(report.PLAIN, packaged(CHALICE, ours), *client, "app.app")
+def floor(folder: Path, client: list[str]) -> Iterator[Candidate]:
+    """Package a handler without a framework."""
+    code = shutil.copytree(PEERS / "floor", folder / "floor")
+    yield Candidate(report.FLOOR, with_bytecode(code), [*client, "app.handler"])
 
-    grown = project(HERE.parent, folder / "grown")
-    requests = f"requests=={importlib.metadata.version('requests')}"
-    (grown / "requirements.txt").write_text(requests)
-    with (grown / "app.py").open("a") as app:
+
+def bare_chalice(folder: Path, client: list[str]) -> Iterator[Candidate]:
+    """Package Chalice without the code of this service."""
+    copy = copy_project(PEERS / "chalice", folder / "chalice")
+    yield Candidate(report.BARE, packaged(KIT, copy), [*client, "app.app"])
+    plain = with_bytecode(packaged(CHALICE, copy))
+    yield Candidate(report.BARE_PLAIN, plain, [*client, "app.app"])
+
+
+def this_service(folder: Path, client: list[str]) -> Iterator[Candidate]:
+    """Package this service."""
+    copy = copy_project(HERE.parent, folder / "ours")
+    yield Candidate(report.OURS, packaged(KIT, copy), [*client, "app.app"])
+    yield Candidate(report.PLAIN, packaged(CHALICE, copy), [*client, "app.app"])
+
+
+def this_service_with_requests(folder: Path, client: list[str]) -> Iterator[Candidate]:
+    """Package this service as if it imported `requests`."""
+    copy = copy_project(HERE.parent, folder / "grown")
+    requirement = f"requests=={importlib.metadata.version('requests')}"
+    (copy / "requirements.txt").write_text(requirement)
+    with (copy / "app.py").open("a") as app:
         app.write("\nimport requests\n")
-    add(report.GROWN, packaged(KIT, grown), *client, "app.app")
-    add(report.GROWN_PLAIN, packaged(CHALICE, grown), *client, "app.app")
+    yield Candidate(report.GROWN, packaged(KIT, copy), [*client, "app.app"])
+    yield Candidate(report.GROWN_PLAIN, packaged(CHALICE, copy), [*client, "app.app"])
 
+
+def python_peers(folder: Path, client: list[str]) -> Iterator[Candidate]:
+    """Package the other Python frameworks."""
     for peer, name in report.PYTHON_PEERS.items():
         code = shutil.copytree(PEERS / peer, folder / peer)
         pip = [sys.executable, "-m", "pip", "install", "--no-compile"]  # as SAM unpacks wheels
         run(*pip, "--target", code, "--requirement", "requirements.txt", folder=code)
-        add(name, code, *client, "app.handler")
-        add(f"{name}, with bytecode", with_bytecode(code), *client, "app.handler")
-
-    if (node := shutil.which("node")) and shutil.which("npm"):
-        code = shutil.copytree(PEERS / "express", folder / "express")
-        bundle = folder / "bundle"
-        esbuild = ["esbuild", "app.js", "--bundle", "--minify", "--platform=node"]
-        run("npm", "install", "--no-audit", "--no-fund", folder=code)
-        run("npx", *esbuild, f"--outfile={bundle / 'app.js'}", folder=code)
-        run("npm", "prune", "--omit=dev", folder=code)
-        shutil.copy(code / "runtime.js", bundle)
-        add(report.EXPRESS, code, node, "runtime.js")
-        add(report.BUNDLED, bundle, node, "runtime.js")
-    return candidates
+        yield Candidate(name, code, [*client, "app.handler"])
+        yield Candidate(f"{name}, with bytecode", with_bytecode(code), [*client, "app.handler"])
 
 
-def project(source: Path, folder: Path) -> Path:
+def express(folder: Path) -> Iterator[Candidate]:
+    """Package Express, if there is a Node.js."""
+    node, npm = shutil.which("node"), shutil.which("npm")
+    if not node or not npm:
+        return
+    code = shutil.copytree(PEERS / "express", folder / "express")
+    bundle = folder / "bundle"
+    esbuild = ["esbuild", "app.js", "--bundle", "--minify", "--platform=node"]
+    run(npm, "install", "--no-audit", "--no-fund", folder=code)
+    run("npx", *esbuild, f"--outfile={bundle / 'app.js'}", folder=code)
+    run(npm, "prune", "--omit=dev", folder=code)
+    shutil.copy(code / "runtime.js", bundle)
+    yield Candidate(report.EXPRESS, code, [node, "runtime.js"])
+    yield Candidate(report.BUNDLED, bundle, [node, "runtime.js"])
+
+
+def copy_project(source: Path, folder: Path) -> Path:
     """Copy a Chalice project to `folder`, with this machine's processor for its packages."""
     ignored = shutil.ignore_patterns("__pycache__", "deployed")
     for name in (".chalice", "chalicelib"):
@@ -136,11 +162,11 @@ def project(source: Path, folder: Path) -> Path:
     return folder
 
 
-def packaged(tool: str, project: Path) -> Path:
-    """Return a folder with what `chalicekit package` or `chalice package` puts into the package."""
-    code = project / Path(tool).name
-    run(tool, "package", "--stage", "prod", "packaged", folder=project)
-    shutil.unpack_archive(project / "packaged" / "deployment.zip", code)
+def packaged(tool: str, folder: Path) -> Path:
+    """Package the project in `folder` with KIT or CHALICE; return a folder with what is in it."""
+    code = folder / Path(tool).name
+    run(tool, "package", "--stage", "prod", "packaged", folder=folder)
+    shutil.unpack_archive(folder / "packaged" / "deployment.zip", code)
     return code
 
 
@@ -180,11 +206,31 @@ def versions() -> dict[str, str]:
 # Measurement
 
 
-def measure(candidate: Candidate) -> dict[str, float]:
+def measure_in_rounds(candidates: list[Candidate]) -> dict[str, Figures]:
+    """Measure all candidates; return the figures of every round for each name.
+
+    This process has a core for itself, and so has the candidate that runs.
+    """
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, cores[:1])
+    figures: dict[str, Figures] = {candidate.name: defaultdict(list) for candidate in candidates}
+    for candidate in candidates:
+        figures[candidate.name]["package_kb"] = [size_kb(candidate.code)]
+        measure(candidate, cores[-1])  # brings its files into memory
+    for number in range(1, ROUNDS + 1):
+        print(f"\rRound {number} of {ROUNDS}", end="", flush=True)
+        for candidate in random.sample(candidates, len(candidates)):
+            for figure, value in measure(candidate, cores[-1]).items():
+                figures[candidate.name][figure].append(round(value, 3))
+    print()
+    return figures
+
+
+def measure(candidate: Candidate, core: int) -> dict[str, float]:
     """Boot a candidate; return what its cold start and its warm invocations took."""
     production, no_log = {"NODE_ENV": "production"}, subprocess.DEVNULL
     with booted(candidate.code, candidate.command, production, no_log) as function:
-        use_core(function.process_id, -1)
+        os.sched_setaffinity(function.process_id, [core])
         check(candidate.name, function, "/")
         first = time.perf_counter() - function.started
         first_processor = processor_ms(function.process_id)
@@ -217,25 +263,22 @@ def check(name: str, function: Function, path: str) -> None:
     sys.exit(f"\n{name}: GET {path} got {kind}, {response}. Nothing is written.")
 
 
-def use_core(process_id: int, number: int) -> None:
-    """Keep a process, 0 for this one, on one of the cores, where the system can do that."""
-    if CORES:
-        os.sched_setaffinity(process_id, {CORES[number]})
-
-
 def processor_ms(process_id: int) -> float:
-    """Return the processor time that a process used until now; 0 where it is not known."""
-    if sys.platform != "linux":
-        return 0
-    clock = ~process_id << 3 | 2  # as clock_getcpuclockid(3); /proc counts in steps of 10 ms
+    """Return the processor time that a process used until now; /proc counts in steps of 10 ms.
+
+    Python has no clock_getcpuclockid(3), which tells the clock of another process. Linux makes the
+    clock's number of the process's id, inverted, and three bits for the kind of clock.
+    """
+    exact = 2  # CPUCLOCK_SCHED in Linux's posix-timers.h: the scheduler's own count
+    clock = (~process_id << 3) | exact
     return time.clock_gettime(clock) * 1000
 
 
 def peak_memory_mb(process_id: int) -> float:
-    """Return the most memory that a running process ever used; 0 where it is not known."""
-    status = Path(f"/proc/{process_id}/status")
-    lines = status.read_text().splitlines() if status.exists() else []
-    return next((int(line.split()[1]) / 1024 for line in lines if line.startswith("VmHWM")), 0)
+    """Return the most memory that a running process ever used."""
+    status = Path(f"/proc/{process_id}/status").read_text()
+    (kilobytes,) = re.findall(r"^VmHWM:\s+(\d+) kB$", status, re.MULTILINE)
+    return int(kilobytes) / 1024
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from string import Template
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
+# The candidates: these are their keys in results.json, and what the page and the picture call them.
 FLOOR = "no framework"
 BARE = "Chalice by itself"
 BARE_PLAIN = "Chalice by itself, with Python's own bytecode"
@@ -41,35 +42,42 @@ BASELINE = 10  # how long the baseline's bar is in the picture
 
 
 class Ratio(NamedTuple):
-    """How many times as large as another row's figures those of a row are."""
+    """How many times as large as the baseline's the figures of a row are."""
 
     value: float
-    rounded: str
+    rounded: str  # as it is quoted
     with_interval: str
-
-    def __str__(self) -> str:
-        """Return it as it is quoted."""
-        return self.rounded
 
 
 def compare(figures: list[float], others: list[float]) -> Ratio:
-    """Return how many times as large as `others` the figures of a row are, round by round.
+    """Return how many times as large as `others` the figures of a row are: the median.
 
-    What slows a round down slows both sides. The value is the median; its 95 % confidence interval
-    is by bootstrap, and allows as many decimals as are sure and one more.
+    They are compared round by round: what slows a round down slows both sides.
     """
-    if not any(others):  # figures that only Linux has
-        return Ratio(0, "an unknown number of", "not known")
     ratios = [figure / other for figure, other in zip(figures, others, strict=True)]
-    chance = random.Random(0)  # the same data make the same page
-    samples = (chance.choices(ratios, k=len(ratios)) for _ in range(1000))
-    medians = sorted(statistics.median(sample) for sample in samples)
-    value, low, high = statistics.median(ratios), medians[25], medians[-26]
-    decimals = max(-math.floor(math.log10(max(high - low, 0.01))), 0)
+    value, (low, high) = statistics.median(ratios), confidence_interval(ratios)
+    decimals = decimals_for(low, high)
     rounded, lowest, highest = (f"{number:.{decimals}f}" for number in (value, low, high))
     noise = ", noise" if low <= 1 <= high else ""
     interval = f" ({lowest}-{highest}{noise})" if low < high else ""
     return Ratio(value, rounded, rounded + interval)
+
+
+def confidence_interval(ratios: list[float]) -> tuple[float, float]:
+    """Return the 95 % confidence interval of the median, by bootstrap."""
+    chance = random.Random(0)  # the same data make the same page
+    samples = (chance.choices(ratios, k=len(ratios)) for _ in range(1000))
+    medians = sorted(statistics.median(sample) for sample in samples)
+    return medians[25], medians[-26]  # without the lowest and the highest 25, which are 5 %
+
+
+def decimals_for(low: float, high: float) -> int:
+    """Return how many decimals of a ratio are worth showing: two at most.
+
+    The last one is the first that the interval leaves open: one for 1.3-1.5, two for 1.13-1.16.
+    """
+    width = max(high - low, 0.01)
+    return max(-math.floor(math.log10(width)), 0)
 
 
 class Results:
@@ -79,14 +87,13 @@ class Results:
         self.data = data
         self.figures: dict[str, dict[str, list[float]]] = data["figures"]
 
-    def ratio(self, name: str, figure: str = "first_ms", to: str = FLOOR) -> Ratio:
-        """Return how many times that of the row `to` a figure is."""
-        return compare(self.figures[name][figure], self.figures[to][figure])
+    def ratio(self, name: str, figure: str = "first_ms") -> Ratio:
+        """Return how many times the baseline's a figure is."""
+        return compare(self.figures[name][figure], self.figures[FLOOR][figure])
 
-    def median(self, name: str, figure: str = "first_ms", unit: str = "") -> str:
-        """Return the median of all rounds."""
-        value = statistics.median(self.figures[name][figure])
-        return f"{value:,.0f} {unit}".strip() if value else "not known"
+    def median(self, name: str, figure: str, unit: str) -> str:
+        """Return the median of all rounds, with its unit."""
+        return f"{statistics.median(self.figures[name][figure]):,.0f} {unit}"
 
     def by_cold_start(self) -> list[str]:
         """Return the names of the rows, the fastest first."""
@@ -121,17 +128,10 @@ def page(results: Results) -> str:
         results.data,
         table=HEAD + "\n".join(rows),
         versions=", ".join(f"{name} {version}" for name, version in versions),
-        ours=results.ratio(OURS),
-        plain=results.ratio(PLAIN),
-        bare=results.ratio(BARE),
-        ours_processor=results.ratio(OURS, "first_processor_ms"),
-        gain=results.ratio(PLAIN, to=OURS).with_interval,
-        bare_ms=results.median(BARE),
-        bare_plain_ms=results.median(BARE_PLAIN),
-        ours_ms=results.median(OURS),
-        plain_ms=results.median(PLAIN),
-        grown_ms=results.median(GROWN),
-        grown_plain_ms=results.median(GROWN_PLAIN),
+        ours=results.ratio(OURS).rounded,
+        plain=results.ratio(PLAIN).rounded,
+        bare=results.ratio(BARE).rounded,
+        ours_processor=results.ratio(OURS, "first_processor_ms").rounded,
         added=f"{added:.0f}",
     )
 

@@ -152,7 +152,7 @@ RESULTS = report.Results(json.loads(read("benchmarks/results.json")))
 def test_the_quoted_ratios_are_those_of_the_benchmark(readme: str) -> None:
     quoted = re.findall(r"\*\*([\d.]+)\*\*", read(readme))
     measured = (report.OURS, report.PLAIN, report.BUNDLED)
-    assert quoted == [str(RESULTS.ratio(row)) for row in measured]
+    assert quoted == [RESULTS.ratio(row).rounded for row in measured]
 
 
 def test_the_benchmark_page_and_picture_are_made_from_its_results() -> None:
