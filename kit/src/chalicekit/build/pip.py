@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 # Before Python 3.12, Lambda runs on Amazon Linux 2, which has glibc 2.26; then on 2023, with 2.34.
+# This is the number after "2.".
 # docs.aws.amazon.com/lambda/latest/dg/lambda-runtimes.html
 GLIBC = 34 if sys.version_info >= (3, 12) else 26
 
@@ -28,11 +29,14 @@ runpy.run_module("pip", run_name="__main__", alter_sys=True)
 """
 VARIABLES = {"PIP_QUIET": "0", "PYTHONIOENCODING": "utf-8"}  # so that its output can be read
 
-# In what pip writes: a source's name and version, the names of what it cannot build, the name of
-# what it cannot find with a version that fits, and lines that only list versions
+# In what pip writes:
+# the name and the version of a source, such as "Downloading fast-1.0.tar.gz"
 SOURCE = re.compile(r"[\s/]([\w.-]+?)-(\d[\w.!+]*?)(?:\.tar\.|\.zip\b)")
+# the name of what it cannot build
 NOT_BUILT = re.compile(r"(?:Failed to build|Failed building wheel for|╰─>) '?([\w.-]+)")
+# the name of what it cannot find and, for ==, >= and ~=, a version that would fit
 NOT_FOUND = re.compile(r"distribution found for ([\w.-]+)(?:[^;]*[=~>]=\s*([\w.!+]*\w))?")
+# lines that only list versions, or say that there is an error
 USELESS = re.compile(r".*\(from versions:|Ignored the following|Exception:$")
 END_OF_BUILD = "[end of output]"  # after this, pip says nothing new
 COMPILER_ERROR = re.compile(r"[^\s:]+:\d.*error: ")  # file.c:1:2: fatal error: no such file
@@ -80,11 +84,13 @@ def reason_of(output: str, errors: str) -> str:
     reasons = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     reasons = [reason for reason in reasons if not USELESS.match(reason)]
     if END_OF_BUILD not in lines:
-        return [*reasons, *lines[-1:], "nothing"][0]
+        last = lines[-1] if lines else "nothing"
+        return reasons[0] if reasons else last
     build = lines[: lines.index(END_OF_BUILD)]
-    cause = [line for line in build if COMPILER_ERROR.match(line)] or build
+    causes = [line for line in build if COMPILER_ERROR.match(line)] or build
     packages = re.findall("^(?:Collecting|Processing) (.*)", output, re.MULTILINE)
-    return ": ".join([*(reasons[:1] or packages[-1:]), cause[-1]])
+    what = reasons[:1] or packages[-1:]  # that is built, if pip says it
+    return ": ".join([*what, causes[-1]])
 
 
 def unbuilt_in(output: str) -> dict[str, str]:

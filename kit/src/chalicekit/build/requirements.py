@@ -24,8 +24,9 @@ from chalicekit.build.pip import PipError, run_pip
 from chalicekit.build.wheels import find_wheels
 from chalicekit.errors import Refusal
 
-SITE, LEFT_OUT = "site", "left-out.json"  # in a folder of the cache
-LISTS = (".txt", ".in")  # of requirements
+# In each folder of the cache: the modules, and why what is missing among them is left out
+SITE, LEFT_OUT = "site", "left-out.json"
+LISTS = (".txt", ".in")  # what files with requirements are called
 UNUSED_SECONDS = 30 * 24 * 3600  # after these, what was installed is removed
 # What pip records about an installation varies by machine, and nothing reads it on Lambda.
 RECORDS = {"RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json"}
@@ -51,7 +52,7 @@ def install(project_folder: Path, architecture: str | None = None) -> Path:
             with TemporaryDirectory(prefix="tmp", dir=cache) as folder:
                 make(project_folder, architecture, Path(folder)).replace(target)
         os.utime(target)
-        for other in cache.glob(f"{sys.version_info.major}.*"):
+        for other in [site.parent for site in cache.glob(f"*/{SITE}")]:
             if time.time() - other.stat().st_mtime > UNUSED_SECONDS:
                 shutil.rmtree(other)
     return target / SITE
@@ -83,11 +84,12 @@ def tell_left_out(site: Path) -> None:
 
 def key_of(folder: Path, architecture: str | None) -> str:
     """Return a name that changes when the requirements, or what they are installed for, change."""
-    parts = [f"{name}={value}" for name, value in sorted(os.environ.items()) if name[:4] == "PIP_"]
-    for file in files_of(folder, folder / "requirements.txt"):
+    variables = sorted(os.environ.items())
+    parts = [f"{name}={value}" for name, value in variables if name.startswith("PIP_")]
+    for file in inputs_of(folder, folder / "requirements.txt"):
         if file.suffix in LISTS:
             state = file.read_bytes().hex()
-        else:
+        else:  # it may be large
             state = f"{file.stat().st_size} {file.stat().st_mtime_ns}"
         parts.append(f"{file} {state}")
     digest = hashlib.sha256("\n".join(parts).encode()).hexdigest()
@@ -95,31 +97,32 @@ def key_of(folder: Path, architecture: str | None) -> str:
     return f"{version}-{architecture or 'here'}-{digest[:16]}"
 
 
-def files_of(folder: Path, requirements: Path, *above: Path) -> Iterator[Path]:
+def inputs_of(folder: Path, requirements: Path, *above: Path) -> Iterator[Path]:
     """Yield a list of requirements and the files that it names, in any way.
 
     Those are further lists, local sources, and folders of wheels. pip looks for them beside the
     list or in the project's folder. `above` are the lists that name this one.
     """
-    yield from files_below(requirements)
-    # A word ends where `--requirement=`, `file:`, `name@` and `[extra]` do.
+    yield from inputs_below(requirements)
+    # Each word may be a path. A word ends where `--requirement=`, `file:`, `name@` and `[extra]`
+    # do, and is not longer than a file's name can be.
     for word in re.findall(r"[^\s=:@\[\]]{1,255}", text_of(requirements)):
         for place in sorted({folder, requirements.parent}):
             path = place / word
             if path.suffix not in LISTS:
-                yield from files_below(path)
+                yield from inputs_below(path)
             elif path.resolve() not in above:
-                yield from files_of(folder, path, path.resolve(), *above)
+                yield from inputs_of(folder, path, path.resolve(), *above)
 
 
-def files_below(path: Path) -> Iterator[Path]:
+def inputs_below(path: Path) -> Iterator[Path]:
     """Yield the files in a folder, except hidden ones and what builds leave, or the file itself."""
     if path.is_file():
         yield path
     elif path.is_dir():
         for child in sorted(path.iterdir()):
             if not re.match(r"\.|build$|__pycache__$|.*\.egg-info$", child.name):
-                yield from files_below(child)
+                yield from inputs_below(child)
 
 
 def text_of(requirements: Path) -> str:
@@ -142,6 +145,7 @@ def make(project_folder: Path, architecture: str | None, folder: Path) -> Path:
         try:
             reasons = find_wheels(project_folder, wheels, architecture)
             unpack(project_folder, wheels, site, architecture)
+            remove_unpackaged(site)
         except PipError as error:
             start = f"requirements.txt cannot be installed for {purpose}"
             raise Refusal(f"{start}. pip says: {error}") from None
@@ -150,22 +154,26 @@ def make(project_folder: Path, architecture: str | None, folder: Path) -> Path:
 
 
 def unpack(folder: Path, wheels: Path, site: Path, architecture: str | None) -> None:
-    """Let pip unpack wheels into `site`, and remove what is not to be packaged; raises PipError."""
+    """Let pip unpack wheels into `site`; raises PipError."""
     if found := sorted(map(str, wheels.glob("*.whl"))):
         # None of the user's settings for pip apply here.
         options = ["--isolated", "--no-index", "--no-deps", "--no-compile", "--target", str(site)]
         run_pip(folder, architecture, "install", *options, *found, PIP_CONFIG_FILE=os.devnull)
-    modules = set[Path]()
+
+
+def remove_unpackaged(site: Path) -> None:
+    """Remove what is not to be packaged: all but modules with their data, and Chalice."""
+    kept = set[Path]()
     for record in site.glob("*.dist-info/RECORD"):
         with record.open(encoding="utf-8", newline="") as file:
-            modules.update(site / row[0] for row in csv.reader(file))
-        modules.difference_update(record.with_name(name) for name in RECORDS)
+            # Programs and other data are recorded as ../../bin/program, although they are here.
+            kept.update(site / row[0] for row in csv.reader(file))
+        kept.difference_update(record.with_name(name) for name in RECORDS)
     for path in sorted(site.rglob("*"), reverse=True):  # what is in a folder, then the folder
         top = path.relative_to(site).parts[0].partition(".")[0]
         is_bytecode = path.parent.name == "__pycache__"
         if path.is_dir():
             with suppress(OSError):  # it is not empty
                 path.rmdir()
-        # pip records programs and data as ../../bin/program, which is not below `site`.
-        elif path not in modules or top in NOT_PACKAGED or is_bytecode:
+        elif path not in kept or top in NOT_PACKAGED or is_bytecode:
             path.unlink()

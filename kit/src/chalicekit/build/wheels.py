@@ -18,17 +18,24 @@ import zipfile
 from collections.abc import Mapping
 from importlib.metadata import packages_distributions
 from pathlib import Path
+from typing import NamedTuple
 
 import click
 
 from chalicekit.build.pip import GLIBC, PipError, can_run, machine_of, normalized, run_pip
 
-# Ways to run pip: its options, and variables
-Way = tuple[list[str], dict[str, str]]
-WHEELS_ONLY: Way = (["--only-binary=:all:"], {})
-WITH_COMPILER: Way = ([], {})
+
+class Way(NamedTuple):
+    """A way to run pip."""
+
+    options: list[str]
+    variables: dict[str, str]
+
+
+WHEELS_ONLY = Way(["--only-binary=:all:"], {})
+WITH_COMPILER = Way([], {})
 NO_COMPILER = dict.fromkeys(["CC", "CXX", "FC"], "a-compiler-for-lambda")
-WITHOUT_COMPILER: Way = (["--no-cache-dir"], NO_COMPILER)  # the cache has what a compiler made
+WITHOUT_COMPILER = Way(["--no-cache-dir"], NO_COMPILER)  # the cache has what a compiler made
 
 
 def find_wheels(folder: Path, wheels: Path, architecture: str | None) -> dict[str, str]:
@@ -47,10 +54,11 @@ def find_wheels(folder: Path, wheels: Path, architecture: str | None) -> dict[st
         except PipError as error:
             vendored = in_vendor(folder / "vendor", error.missing | error.unbuilt)
             to_do_without = vendored or error.unbuilt
-            if to_do_without.keys() <= stubs.keys():
+            if to_do_without.keys() <= stubs.keys():  # no further stub would help
                 if error.missing:
                     raise
                 # What is required by its path cannot have a stub: pip says that the two conflict.
+                # The reason is then that it could not be built.
                 raise failed_build or error from None
             if vendored:
                 names = ", ".join(sorted(vendored))
@@ -85,19 +93,19 @@ def collect(folder: Path, wheels: Path, architecture: str | None, stubs: Mapping
     command += ["--requirement", "requirements.txt", "--constraint", str(constraints)]
     failures = list[PipError]()
     for way in ways(architecture):
-        options, variables = way
         shutil.rmtree(wheels, ignore_errors=True)
         try:
-            run_pip(folder, architecture, *command, *options, **variables)
+            run_pip(folder, architecture, *command, *way.options, **way.variables)
             for stub in constraints.parent.glob("*.whl"):
                 (wheels / stub.name).unlink(missing_ok=True)
             if architecture:
                 check_wheels(wheels, architecture)
             return
         except PipError as error:
-            if way != WHEELS_ONLY:
+            if way is not WHEELS_ONLY:  # that something has no wheel is no reason
                 failures.append(error)
-    # What can be built in one way is not to be left out, unless nothing else can be.
+    # Only what cannot be built in any way is to be left out. If each way fails for something else,
+    # it is what the first cannot build.
     first, last = failures[0], failures[-1]
     in_no_way = {name: first.unbuilt[name] for name in first.unbuilt if name in last.unbuilt}
     raise PipError(str(first), first.missing, in_no_way or first.unbuilt)
