@@ -63,8 +63,8 @@ def load_app(folder: Path, packages: Path, layer_modules: Collection[str] = ()) 
     the kit, as on Lambda, but never in place of Chalice and the SDK. Something stands in for the
     `layer_modules` that are not installed.
 
-    It changes from where this process imports, and its variables. `app_of` restores both;
-    `chalicekit local` stays in that state, because the app imports more while it runs.
+    It changes this process: `app_of` restores the variables, `sys.path` and `sys.meta_path`. The
+    server of `local` does not, because the app may import more while it runs.
     """
     os.environ["AWS_CHALICE_CLI_MODE"] = "true"  # as `chalice` does, for apps that ask
     sys.dont_write_bytecode = True  # all that is in `packages` is packaged

@@ -80,8 +80,8 @@ class Modules:
     def __init__(self, files: Collection[str], trees: Mapping[str, ast.Module]) -> None:
         self.trees = trees
         self.own = {path: tree for path, tree in trees.items() if is_own(path)}
-        # By the dotted name of each module or package. It is False for a folder without code of its
-        # own (a namespace package, PEP 420).
+        # True for each module and package by its dotted name, False for a folder without code of
+        # its own (a namespace package, PEP 420)
         self.has_code = module_names(files)
         if any(map(uses_path, self.own.values())):  # the app's folders may be on Python's path
             self.has_code = module_names(tails(files)) | self.has_code
@@ -109,7 +109,7 @@ class Modules:
 
 
 def module_names(paths: Iterable[str]) -> dict[str, bool]:
-    """Return the dotted names of the modules and packages at these paths: whether each has code."""
+    """Return the dotted names of modules, packages and folders, and whether each has code."""
     has_code = dict[str, bool]()
     for path in paths:
         *folders, file = path.split("/")
@@ -130,7 +130,10 @@ def uses_path(tree: ast.Module) -> bool:
 
 
 def tails(files: Iterable[str]) -> Iterator[str]:
-    """Yield the paths of the app's own files relative to each of the folders they are in."""
+    """Yield the paths of the app's own files relative to each of the folders they are in.
+
+    For chalicelib/orders/tax.py, they are orders/tax.py and tax.py.
+    """
     for path in filter(is_own, files):
         while "/" in path:
             path = path.partition("/")[2]

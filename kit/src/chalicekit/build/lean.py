@@ -38,7 +38,8 @@ LATER |= {"os", "sys", "traceback", "unquote_plus", "TYPE_CHECKING"}
 LATER |= {"Any", "Callable", "Dict", "Iterator", "List", "Optional", "Sequence", "Set", "Tuple"}
 LATER |= {"Union", "HeadersType", "MiddlewareFuncType", "UserHandlerFuncType"}
 
-# With two statements, for example, it starts with `global base64, HeadersType`, and "..." becomes
+# For a module with two such statements, for example, the function starts with `global base64,
+# HeadersType`, and in the place of "..." it has
 #
 #     if _wanted in ("base64",):
 #         import base64

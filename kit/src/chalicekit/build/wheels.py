@@ -41,10 +41,11 @@ WITHOUT_COMPILER = Way(["--no-cache-dir"], NO_COMPILER)  # the cache has what a 
 def find_wheels(folder: Path, wheels: Path, architecture: str | None) -> dict[str, str]:
     """Collect in `wheels` a wheel of each requirement of the project in a folder.
 
-    Returns the names of the distributions that are left out because they cannot be built, each with
-    the reason. Raises PipError if another one cannot be had.
+    pip runs until it gets all but what it is to do without, which grows with each failure. Returns
+    the names of the distributions that are left out because they cannot be built, each with the
+    reason. Raises PipError if another one cannot be had.
     """
-    stubs = {"pkg-resources": "0.0.0"}  # versions by the names of distributions
+    stubs = {"pkg-resources": "0.0.0"}  # what to do without: names of distributions, and versions
     left_out = dict[str, str]()
     failed_build: PipError | None = None
     while True:
