@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from chalicekit import local
 from chalicekit.emulator.on_demand import EmulatorProcess
+from chalicekit.hints import hints_by_error
 from chalicekit.project import Project
 from chalicekit.pytest_plugin import EmulatedAws
 from chalicekit.variables import client_variables
@@ -133,8 +133,8 @@ def test_the_grown_app_passes_lint_and_its_tests(grown: Path, command: str) -> N
 
 
 def test_the_page_quotes_what_make_run_says_about_calls_of_aws() -> None:
-    (advice,) = set(local.advice_by_error(Project(PROJECT, make=True)).values())
-    assert advice in PAGE
+    (hint,) = set(hints_by_error(Project(PROJECT, make=True)).values())
+    assert hint in PAGE
 
 
 @pytest.mark.skipif(
