@@ -8,15 +8,12 @@ from typing import Any
 import pytest
 from chalice import Blueprint, NotFoundError, Response
 from chalice.test import Client
-from click import Command
 
 from app import app
 from benchmarks import report
-from chalicekit.cli import cli
 from chalicelib.express import ExpressApp
 
 PROJECT = Path(__file__).parent.parent
-KIT = PROJECT / "kit" / "src" / "chalicekit"
 READMES = ["README.md", "README.ko.md"]
 PAGES = [
     path.relative_to(PROJECT).as_posix()
@@ -33,13 +30,6 @@ def read(path: str) -> str:
 def code_in(line: str) -> list[str]:
     """Return what is marked as code in a line."""
     return re.findall("`(.+?)`", line)
-
-
-def rows(page: str, heading: str) -> list[list[list[str]]]:
-    """Return the code in each cell of each row of the table below a heading."""
-    section = read(page).split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    lines = [line for line in section.splitlines() if line.startswith("| `")]
-    return [[code_in(cell) for cell in line.split("|")[1:-1]] for line in lines]
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -92,8 +82,14 @@ def tables(text: str) -> list[list[str]]:
     return [sorted(code_in(line)) for line in text.splitlines() if line.startswith("|")]
 
 
-TABLE = rows("README.md", "From Express to Chalice")
-CHALICE = {express: "\n".join(lines) for [express], lines in TABLE}
+def chalice_by_express() -> dict[str, str]:
+    """Return README.md's table: the code of Express, and the lines of Chalice that do the same."""
+    section = read("README.md").split("\n## From Express to Chalice\n")[1].split("\n## ")[0]
+    rows = [code_in(line) for line in section.splitlines() if line.startswith("| `")]
+    return {express: "\n".join(lines) for express, *lines in rows}
+
+
+CHALICE = chalice_by_express()
 
 
 @pytest.mark.parametrize(
@@ -158,30 +154,3 @@ def test_the_quoted_ratios_are_those_of_the_benchmark(readme: str) -> None:
 def test_the_benchmark_page_and_picture_are_made_from_its_results() -> None:
     assert read("benchmarks/results.md") == report.page(RESULTS)
     assert read("benchmarks/results.svg") == report.picture(RESULTS)
-
-
-def test_the_kits_readme_lists_its_commands_and_their_options() -> None:
-    table = rows("kit/README.md", "Commands")
-    listed = {command.split()[0]: options for [command], options, _ in table}
-    assert listed == {name: own_options(command) for name, command in cli.commands.items()}
-
-
-def own_options(command: Command) -> list[str]:
-    """Return the options of a command that most commands do not have."""
-    names = [max(parameter.opts, key=len) for parameter in command.params]
-    shared = ["--stage", "--profile", "--emulated", "--emulator-port"]
-    return [name for name in names if name.startswith("--") and name not in shared]
-
-
-def test_the_kits_readme_lists_its_modules() -> None:
-    listed = [name for names, _ in rows("kit/README.md", "How it works inside") for name in names]
-    modules = {path.stem for path in KIT.rglob("*.py")} - {"__init__", "__main__"}
-    assert {name.rpartition("/")[2] for name in listed} == modules
-
-
-def test_the_kits_readme_lists_what_it_patches() -> None:
-    listed = [name for names, *_ in rows("kit/README.md", "What it patches") for name in names]
-    code = "".join(path.read_text(encoding="utf-8") for path in (KIT / "emulator").glob("*.py"))
-    patched = set(re.findall(r'@replaces\(\w+, "(\w+)"\)', code))
-    patched |= {"LocalGateway", "_EXECUTE_API_RE"}  # by pytest's monkeypatch, and in `guard`
-    assert {name.rpartition(".")[2] for name in listed} == patched

@@ -9,7 +9,7 @@ import sys
 import time
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -41,11 +41,21 @@ from app import app
 PAGE = (PROJECT / "docs" / "growing.md").read_text(encoding="utf-8")
 EXAMPLES = re.findall(r"^```(\w+)\n(.*?)^```", PAGE, re.MULTILINE | re.DOTALL)
 CONSOLE = "".join(text for kind, text in EXAMPLES if kind == "console")
-# Each command with the lines below it, which it prints
-COMMANDS = re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", CONSOLE, re.MULTILINE)
-AWS = [command for command, _ in COMMANDS if "aws " in command]
-CURL = [(command, printed) for command, printed in COMMANDS if "curl " in command]
-OTHERS = [command for command, _ in COMMANDS if not re.search("make |curl |aws ", command)]
+
+
+class Command(NamedTuple):
+    """A command of the page, and what the page shows that it prints."""
+
+    text: str
+    printed: str
+
+    def runs(self, program: str) -> bool:
+        """Tell whether it runs a program."""
+        return program in self.text.split()
+
+
+# A line after `$ `, and the lines below it up to the next `$`
+COMMANDS = [Command(*found) for found in re.findall(r"^\$ (.*)\n((?:[^$].*\n)*)", CONSOLE, re.M)]
 
 
 @pytest.fixture(scope="module")
@@ -63,29 +73,32 @@ def grown(tmp_path_factory: pytest.TempPathFactory) -> Path:
             paste_code(folder, text)
         elif kind == "json":
             paste_settings(folder / ".chalice", text)
-    for command in OTHERS:
-        subprocess.run(["bash", "-c", command], cwd=folder, check=True)
+    for command in COMMANDS:
+        if not any(map(command.runs, ("make", "curl", "aws"))):  # it edits the project
+            subprocess.run(["bash", "-c", command.text], cwd=folder, check=True)
     run(folder, "chalicekit install")
     run(folder, "ruff check --select I --fix-only")  # as `make format`
     return folder
 
 
 def paste_code(folder: Path, example: str) -> None:
-    """Put the imports of an example to the top of its file, and the rest to the end."""
+    """Put an example into the file that its first line names: the imports to the top."""
     first, *lines = example.splitlines(keepends=True)
     path = folder / first.removeprefix("# ").strip()
     if not path.exists():
         path.write_text("".join(lines), encoding="utf-8")
         return
-    docstring, end, code = path.read_text(encoding="utf-8").partition('"""\n\n')
-    imports = list(takewhile(re.compile("import |from |\n").match, lines))
-    rest = lines[len(imports) :]
-    text = "".join([docstring, end, *imports, code, *(["\n\n", *rest] if rest else [])])
+    imports = "".join(takewhile(re.compile("import |from |\n").match, lines))
+    code = "".join(lines).removeprefix(imports)
+    docstring, old = path.read_text(encoding="utf-8").split('"""\n\n', 1)
+    text = f'{docstring}"""\n\n{imports}{old}'
+    if code:
+        text += f"\n\n{code}"
     path.write_text(text, encoding="utf-8")
 
 
 def paste_settings(folder: Path, example: str) -> None:
-    """Add a statement to the policies, or an object to the settings or the resources."""
+    """Add a statement to both policies, or an object to the resources or the settings."""
     added = json.loads(example)
     if "Effect" in added:
         for stage in ("dev", "prod"):
@@ -93,10 +106,16 @@ def paste_settings(folder: Path, example: str) -> None:
             policy = json.loads((folder / f"policy-{stage}.json").read_text(encoding="utf-8"))
             policy["Statement"].append(statement)
             (folder / f"policy-{stage}.json").write_text(json.dumps(policy), encoding="utf-8")
-        return
-    path = folder / ("resources.json" if "Resources" in added else "config.json")
-    known = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    path.write_text(json.dumps(merged(known, added)), encoding="utf-8")
+    elif "Resources" in added:
+        merge_into(folder / "resources.json", added)
+    else:
+        merge_into(folder / "config.json", added)
+
+
+def merge_into(path: Path, added: Any) -> None:
+    """Merge an object into a file of JSON, which may not exist yet."""
+    old = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
+    path.write_text(json.dumps(merged(old, added)), encoding="utf-8")
 
 
 def merged(old: Any, new: Any) -> Any:
@@ -145,13 +164,16 @@ def test_curl_prints_what_the_page_shows(grown: Path, tmp_path: Path) -> None:
     with EmulatorProcess() as process:
         aws = EmulatedAws(Project(grown, emulator=process.url), tmp_path)
         deployed_url = aws.deployed_url
-        for command in AWS:
-            variables = os.environ | client_variables(aws.url)
-            subprocess.run(["bash", "-c", command], env=variables, check=True)
+        for command in COMMANDS:
+            if command.runs("aws"):
+                variables = os.environ | client_variables(aws.url)
+                subprocess.run(["bash", "-c", command.text], env=variables, check=True)
         with aws.served() as served_url:
             for url in (served_url, deployed_url):
-                for command, expected in CURL:
-                    is_printed(command.replace("http://127.0.0.1:3000", url), expected)
+                for command in COMMANDS:
+                    if command.runs("curl"):
+                        text = command.text.replace("http://127.0.0.1:3000", url)
+                        is_printed(text, command.printed)
 
 
 def is_printed(command: str, expected: str) -> None:

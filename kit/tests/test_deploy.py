@@ -19,7 +19,7 @@ from chalicekit.deploy import address, delete, deploy, url
 from chalicekit.logs import logs
 from chalicekit.project import Project
 from tests.emulated import client
-from tests.project import CHALICE, TABLE, TestProject, refusal
+from tests.project import TABLE, TestProject, refusal
 
 Command = Callable[[Project], None]
 Printed = Callable[[Command, Project], str]
@@ -101,17 +101,6 @@ def test_deploy_brings_the_resources_up_and_delete_keeps_them(
     )
     tables = client(project.aws, "dynamodb")
     assert tables.describe_table(TableName=f"{project.name}-dev-links")
-
-
-def test_plain_chalice_deploys_too(project: TestProject, printed: Printed, tmp_path: Path) -> None:
-    emulated = {"AWS_ENDPOINT_URL": project.aws, "AWS_DEFAULT_REGION": "us-east-1"}
-    nobody = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
-    command = [CHALICE, "--project-dir", str(project.folder), "deploy", "--stage", "dev"]
-    done = project.start(*command, HOME=str(tmp_path), **emulated, **nobody)
-    assert done.returncode == 0, done.stderr
-    assert get(printed(url, project.project())) == "a sample"
-    delete(project.project())
-    assert project.in_aws() == []
 
 
 def test_an_endpoint_of_the_aws_configuration_is_an_emulated_aws(

@@ -47,13 +47,14 @@ def test_chalice_local_serves_get_and_head_to_a_client_that_keeps_its_connection
             server.terminate()
 
 
-def test_chalice_deploy_deploys_and_logs_no_debug_lines(
+def test_chalice_deploy_deploys_what_the_kit_finds_and_logs_no_debug_lines(
     folder: Path, emulated_aws: EmulatedAws
 ) -> None:
     deploy = [*CHALICE, "deploy", "--stage", "dev"]
     done = subprocess.run(deploy, cwd=folder, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     (api,) = re.findall("Rest API URL: https://(.*?)[.]", done.stdout)
-    deployed = f"{emulated_aws.url}/_aws/execute-api/{api}/dev/test"
-    assert requests.get(deployed, timeout=60).text == "test"
+    url = f"{emulated_aws.url}/_aws/execute-api/{api}/dev/"
+    assert requests.get(f"{url}test", timeout=60).text == "test"
+    assert url in emulated_aws.run("url")
     assert "DEBUG" not in done.stdout + done.stderr
