@@ -23,6 +23,7 @@ from tests.wheels import (
 APP = "from chalice import Chalice\napp = Chalice(app_name='app')\n"
 ROUTE = "@app.route('/')\ndef index(): return {}\n"
 RUNTIME = {"app.py", "chalice/__init__.py", "chalice/app.py"}
+LAYER = "arn:aws:lambda:us-east-1:123456789012:layer:Metrics:1"
 WHEELS = "--no-index\n--find-links wheels\n"
 
 
@@ -55,7 +56,7 @@ KINDS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     ),
     "a module of a layer": (
         {"app.py": "import aws_layer.metrics as m\nm.Metrics(a=1).start()\n" + APP + ROUTE},
-        {"layers": ["arn:aws:lambda:us-east-1:123456789012:layer:Metrics:1"]},
+        {"layers": [LAYER]},
     ),
     "a variable of the stage, which the app needs": (
         {"app.py": "import os\nos.environ['TABLE']\n" + APP + ROUTE},
@@ -74,9 +75,18 @@ def test_a_project_of_this_kind_is_packaged(tmp_path: Path, kind: str) -> None:
     assert packaged(tmp_path, files, **settings) == RUNTIME | files.keys()
 
 
-def test_a_library_may_import_what_a_layer_brings(tmp_path: Path) -> None:
-    files = {"vendor/lib.py": "import numbers_layer", "app.py": "import lib\n" + APP + ROUTE}
-    assert "lib.py" in packaged(tmp_path, files, chalicekit={"layer_modules": ["numbers_layer"]})
+@pytest.mark.parametrize(
+    ("module", "settings"),
+    [
+        ("numbers_layer", {"chalicekit": {"layer_modules": ["numbers_layer"]}}),
+        ("pytest", {"layers": [LAYER]}),  # it is installed beside the kit
+    ],
+)
+def test_a_library_may_import_what_a_layer_brings(
+    tmp_path: Path, module: str, settings: dict[str, Any]
+) -> None:
+    files = {"vendor/lib.py": f"import {module}", "app.py": "import lib\n" + APP + ROUTE}
+    assert "lib.py" in packaged(tmp_path, files, **settings)
 
 
 def test_a_policy_elsewhere_is_not_packaged(tmp_path: Path) -> None:
