@@ -82,10 +82,11 @@ def test_the_stages_variables_reach_the_functions_and_nothing_else(
     project.append('\nWORD = os.environ["WORD"]\n')
     project.change('"a sample"', 'os.environ["WORD"]')
     dev, before = project.project(), dict(os.environ)
-    seen = []
+    seen = []  # the variables of this process at each call of AWS
     dev.session.register("before-call.*.*", lambda **_: seen.append(dict(os.environ)))
     deploy(dev)
-    assert {before == environment for environment in seen} == {True}
+    assert seen
+    assert all(environment == before for environment in seen)
     assert get(printed(url, dev)) == "hidden"
 
 
@@ -221,6 +222,7 @@ def test_delete_says_what_is_still_in_aws(
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     deploy(project.project())
     ignored = project.project()
+    # What a handler of this event returns is AWS's response, and nothing is sent.
     accepted = AWSResponse("", 204, {}, None), dict[str, Any]()
     ignored.session.register("before-call.lambda.DeleteFunction", lambda **_: accepted)
     message = refusal(delete, ignored)

@@ -203,7 +203,8 @@ def test_a_domain_with_other_apis_is_kept(project: TestProject, capsys: Printed)
     other = gateway.create_rest_api(name="other")["id"]
     gateway.create_base_path_mapping(domainName=name, basePath="other", restApiId=other)
     delete(project.project())
-    assert f"{name} also maps to other APIs, so it is kept." in capsys.readouterr().err
+    said = capsys.readouterr().err.splitlines()
+    assert said.count(f"{name} also maps to other APIs, so it is kept.") == 1
     assert gateway.get_domain_name(domainName=name)
 
 
@@ -212,7 +213,7 @@ def test_an_incomplete_websocket_api_is_completed(project: TestProject) -> None:
     interrupt(project, "apigatewayv2.CreateStage", "before")
     deploy(project.project())
     apis = client(project.aws, "apigatewayv2")
-    (api,) = (api["ApiId"] for api in apis.get_apis()["Items"] if project.name in api["Name"])
+    (api,) = [api["ApiId"] for api in apis.get_apis()["Items"] if project.name in api["Name"]]
     assert apis.get_stages(ApiId=api)["Items"]
 
 
@@ -282,7 +283,8 @@ def test_what_was_created_by_hand_for_the_api_is_kept(project: TestProject) -> N
     forget(project)
     deploy(project.project())
     assert queue in project.in_aws()
-    assert [item["rest_api_id"] == api for item in apis_of(project)] == [False]
+    (used,) = apis_of(project)
+    assert used["rest_api_id"] != api
     delete(project.project())
     assert f"{project.name}-other" in project.in_aws()
 

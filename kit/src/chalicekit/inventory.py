@@ -80,8 +80,7 @@ class Inventory:
     def deployed(self, topics: Collection[str] = ()) -> list[Resource]:
         """Return the resources that Chalice created; it deletes them in the reverse order.
 
-        Of several with one name, the first is in use. `topics` are those of the app as it writes
-        them: names or ARNs.
+        `topics` are those of the app as it writes them: names or ARNs.
         """
         found = [*self.roles(), *self.layers()]
         for function in self.functions:
@@ -91,6 +90,7 @@ class Inventory:
                 found += [*self.event_sources(function), *self.triggers(function, topics)]
         apis = [*self.rest_apis(), *self.websocket_apis()]
         found += [*apis, *self.domains(apis)]
+        # Of several with one name, the first is in use, and Chalice deletes the others.
         used = Counter[str]()
         for item in found:
             name = item["name"]
