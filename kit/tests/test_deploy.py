@@ -246,7 +246,8 @@ def test_ctrl_c_ends_a_command_in_one_line(tmp_path: Path) -> None:
 def test_a_stack_is_not_deployed_over_and_shows_its_url_and_log(
     project: TestProject, printed: Printed
 ) -> None:
-    name = f"{project.name}-prod-APIHandler-1A2B3C"
+    prod, name = project.project("prod"), f"{project.name}-prod-APIHandler-1A2B3C"
+    deploy(prod)
     function = {
         "FunctionName": name,
         "Handler": "index.handler",
@@ -264,7 +265,7 @@ def test_a_stack_is_not_deployed_over_and_shows_its_url_and_log(
     stacks.create_stack(**stack, TemplateBody=json.dumps(template))
     stacks.get_waiter("stack_create_complete").wait(**stack, WaiterConfig={"Delay": 1})
     client(project.aws, "lambda").invoke(FunctionName=name)
-    prod = project.project("prod")
+    assert "Deleted." in printed(delete, prod)  # what Chalice deployed beside it
     for command in (deploy, delete):
         message = f"Stage prod is the CloudFormation stack {project.name}: use `aws cloudformation`"
         assert refusal(command, prod).startswith(message)

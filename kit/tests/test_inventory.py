@@ -150,6 +150,7 @@ def test_an_interrupted_deploy_can_be_deleted_without_the_app(
     interrupt(project, operation, moment)
     assert len(project.in_aws()) == made
     project.write("app.py", "no Python\n")
+    project.configure(api_gateway_endpoint_type="WRONG")
     delete(project.project())
     assert project.in_aws() == []
 

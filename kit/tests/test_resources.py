@@ -182,11 +182,20 @@ def test_what_failed_first_in_an_operation_is_named() -> None:
     assert resources.failure(stacks, "id", "now") == "B: no reason is given"
 
 
-def test_a_stack_that_is_being_deleted_is_waited_for(tmp_path: Path) -> None:
-    stacks, deleting = Mock(), {"StackId": "id", "StackStatus": "DELETE_IN_PROGRESS"}
-    states = [deleting, deleting, deleting | {"StackStatus": "DELETE_COMPLETE"}]
+@pytest.mark.parametrize(
+    ("statuses", "is_new"),
+    [
+        (["DELETE_IN_PROGRESS", "DELETE_IN_PROGRESS", "DELETE_COMPLETE"], True),
+        (["UPDATE_IN_PROGRESS", "UPDATE_IN_PROGRESS", "UPDATE_COMPLETE"], False),
+        (["REVIEW_IN_PROGRESS", "REVIEW_IN_PROGRESS"], True),  # it has only a change set
+    ],
+)
+def test_what_is_under_way_in_a_stack_is_waited_for(
+    tmp_path: Path, statuses: list[str], is_new: bool
+) -> None:
+    stacks, states = Mock(), [{"StackId": "id", "StackStatus": status} for status in statuses]
     stacks.describe_stacks.side_effect = [{"Stacks": [state]} for state in states]
-    assert resources.settle(stacks, "name", Project(tmp_path))  # then it is new
+    assert resources.settle(stacks, "name", Project(tmp_path)) == is_new
 
 
 NO_RESOURCES = "is not a CloudFormation template: it has no Resources."
