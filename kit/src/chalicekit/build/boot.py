@@ -41,6 +41,7 @@ def check(
     """
     task = task.resolve()  # as the process in it sees it
     path = sys.path if has_layers else []
+    # As text: with a file of the kit, Python would also import from the kit's folder.
     code = Path(boot_child.__file__).read_text(encoding="utf-8")
     variables = function_variables(project.name, task) | NO_AWS | {"_HANDLER": "app.app"}
     with TemporaryDirectory(dir=task.parent) as folder:

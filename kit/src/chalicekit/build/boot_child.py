@@ -34,14 +34,14 @@ class Failure(TypedDict):
     file: str | None  # that is not found
 
 
-def main(layers: str, *folders: str) -> None:
+def main(layer_modules: str, *folders: str) -> None:
     """Import the app, and end this process, whatever the app has started."""
     output = os.dup(1)
     os.dup2(2, 1)  # what the app prints is not ours
     task = os.getcwd()  # noqa: PTH109 - pathlib would be imported
-    sys.path[:] = [task, *filter(None, sys.path), *folders]
+    sys.path[:] = [task, *filter(None, sys.path), *folders]  # "" is the current folder
     sys.dont_write_bytecode = True
-    sys.meta_path.append(StandIns(json.loads(layers)))
+    sys.meta_path.append(StandIns(json.loads(layer_modules)))
     restrict(task)
     failure = None
     try:
