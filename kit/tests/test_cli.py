@@ -101,14 +101,26 @@ def test_unusable_aws_settings_are_refused(
     assert printed.replace(str(project.folder), "FOLDER").startswith(line)
 
 
-def test_an_app_that_is_none_of_chalice_s_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("app = 5", r"`app` in app\.py is not a Chalice app\.$"),
+        ("\nimport lib", "app.py, line 2: vendor/lib.py, line 1: ZeroDivisionError"),
+        ("import required", "app.py, line 1: ZeroDivisionError"),
+    ],
+)
+def test_an_app_that_cannot_be_imported_is_refused_with_the_place_in_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, reason: str
 ) -> None:
     monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
     monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")  # the import sets it, too
-    (tmp_path / "app.py").write_text("app = 5")
-    with pytest.raises(Refusal, match=r"`app` in app\.py is not a Chalice app"):
-        load_app(tmp_path, tmp_path)
+    files = {"app.py": code, "vendor/lib.py": "1 / 0", "packages/required.py": "1 / 0"}
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with pytest.raises(Refusal, match=f"^The app cannot be imported: {reason}"):
+        load_app(tmp_path, tmp_path / "packages")
 
 
 EMULATED = "http://127.0.0.1:4566"
