@@ -162,6 +162,7 @@ def test_the_commands_of_the_production_page_work_in_the_emulated_aws(
     for commands in (account, data, deploy, deploy, look):
         done = run(commands, tmp_path, MAKEFLAGS=f"VENV={sys.prefix}")
         assert done.returncode == 0, done.stdout
+    assert emulated_aws.client("sqs").get_queue_url(QueueName=f"{STACK}-q")
     api = outputs_of(emulated_aws, STACK)["RestAPIId"]
     url = f"{emulated_aws.url}/_aws/execute-api/{api}/prod"
     assert requests.get(url + WORKFLOW["env"]["CHECKED_PATH"], timeout=60).status_code == 200
