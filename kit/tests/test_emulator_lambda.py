@@ -4,7 +4,9 @@ import io
 import json
 import os
 import re
+import time
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from botocore.exceptions import ClientError
 
 from chalicekit.runtime.environment import VERSION
 from tests.emulated import client, invoke, log_of, make_function, make_role
+from tests.processes import wait_until
 
 MB = 1024 * 1024
 
@@ -40,6 +43,33 @@ def test_a_process_serves_many_events(aws: str) -> None:
     function = make_function(aws, "import os\ndef handler(*_): print('once'); return os.getpid()")
     assert len({invoke(aws, function, {}) for _ in range(5)}) == 1
     assert log_of(aws, function).count("once") == 5
+
+
+def test_a_function_whose_process_ends_between_two_events_gets_another(aws: str) -> None:
+    code = "import os, threading\n"
+    code += "def handler(*_): threading.Timer(0.1, os._exit, [0]).start(); return os.getpid()"
+    function = make_function(aws, code)
+    first = invoke(aws, function, None)
+    wait_until(lambda: has_ended(first))
+    assert isinstance(invoke(aws, function, None), int)
+
+
+def test_deleting_a_running_function_ends_it(aws: str) -> None:
+    function = make_function(aws, "import time\ndef handler(*_): time.sleep(50)")
+    with ThreadPoolExecutor() as pool:
+        error = pool.submit(invoke, aws, function, None)
+        time.sleep(1)  # until it runs
+        client(aws, "lambda").delete_function(FunctionName=function)
+        assert error.result(timeout=20)["errorType"] == "Runtime.ExitError"
+
+
+def has_ended(process: int) -> bool:
+    """Tell whether a process has ended."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    return False
 
 
 CALLS_ITSELF = """
@@ -142,9 +172,13 @@ def test_a_function_ends_after_its_timeout(aws: str) -> None:
     log = log_of(aws, function)
     assert log.count(message) == 2
     first, second = re.findall("process ([0-9]+)", log)
-    for process in (first, second):
-        with pytest.raises(ProcessLookupError):
-            os.kill(int(process), 0)
+    assert has_ended(int(first))
+    assert has_ended(int(second))
+
+
+def test_init_does_not_count_in_the_timeout(aws: str) -> None:
+    code = "import time; time.sleep(1.5)\ndef handler(*_): return 'done'"
+    assert invoke(aws, make_function(aws, code, Timeout=1), None) == "done"
 
 
 def test_a_payload_has_at_most_6_mb_or_1_mb_without_a_response(aws: str) -> None:

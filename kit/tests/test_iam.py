@@ -30,6 +30,7 @@ DENY = ALL | {"Effect": "Deny"}
         ([ALL, DENY | {"Action": "sqs:*"}], False),
         ([DENY | {"Resource": "*:jobs"}, ALL], False),
         ([ALL, DENY | {"Condition": {"Bool": {}}}], True),
+        ([DENY | {"Condition": {"Bool": {}}}], False),
         ([ALL | {"Condition": {"Bool": {}}}], True),
     ],
 )
