@@ -8,7 +8,7 @@ import pytest
 
 from chalicekit.emulator.on_demand import EmulatorProcess
 from chalicekit.lifetime import end_with_parent
-from tests.project import TestProject
+from tests.sample import Sample
 
 # Any other variable might change the tests or the places where they write: with the GIT_DIR of a
 # hook, the tests' own `git add` would change the user's repository; with AWS's, they might reach an
@@ -33,12 +33,12 @@ def aws() -> Iterator[str]:
 
 
 @pytest.fixture
-def project(tmp_path: Path, aws: str) -> TestProject:
+def sample(tmp_path: Path, aws: str) -> Sample:
     """A project around a small app, and an emulated AWS."""
-    return TestProject(tmp_path / "project", aws)
+    return Sample(tmp_path / "project", aws)
 
 
 @pytest.fixture
-def offline(tmp_path: Path) -> TestProject:
+def offline(tmp_path: Path) -> Sample:
     """A project around a small app, without an AWS."""
-    return TestProject(tmp_path / "project")
+    return Sample(tmp_path / "project")

@@ -14,7 +14,7 @@ from chalicekit.build.compiler import compile_module, reproducible
 from chalicekit.runtime.api import booted_python
 from chalicekit.runtime.environment import lambda_python
 from chalicekit.runtime.events import proxy_event
-from tests.project import TestProject
+from tests.sample import Sample
 
 ANNOTATED = "import base64\ndef f(a: int) -> bytes: return base64.b64encode(bytes(a))"
 
@@ -58,7 +58,7 @@ def test_a_file_that_is_not_python_gets_no_bytecode(tmp_path: Path) -> None:
 
 def test_lambda_runs_the_bytecode(tmp_path: Path) -> None:
     task = tmp_path / "task"
-    with zipfile.ZipFile(build(TestProject(tmp_path / "project").project()).zip) as package:
+    with zipfile.ZipFile(build(Sample(tmp_path / "project").project()).zip) as package:
         package.extractall(task)
     python = lambda_python(tmp_path / "python")
     with (
@@ -84,9 +84,9 @@ def test_references_elsewhere_do_not_change_the_bytecode() -> None:
 def test_the_environment_does_not_change_the_bytecode(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project = TestProject(tmp_path / "project")
-    project.append('KIND = "a" in {"b", "c", "d", "e", "f"}  # before 3.11, its order varies\n')
-    package = build(project.project()).zip.read_bytes()
+    sample = Sample(tmp_path / "project")
+    sample.append('KIND = "a" in {"b", "c", "d", "e", "f"}  # before 3.11, its order varies\n')
+    package = build(sample.project()).zip.read_bytes()
     for name, value in {"HASHSEED": "7", "OPTIMIZE": "2", "PYCACHEPREFIX": str(tmp_path)}.items():
         monkeypatch.setenv(f"PYTHON{name}", value)
-    assert build(project.project()).zip.read_bytes() == package
+    assert build(sample.project()).zip.read_bytes() == package

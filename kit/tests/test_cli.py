@@ -13,7 +13,7 @@ from chalicekit.cli import cli
 from chalicekit.errors import Refusal
 from chalicekit.load import load_app
 from chalicekit.project import Project
-from tests.project import TestProject, refusal
+from tests.sample import Sample, refusal
 
 COMMANDS = [["local"], ["package", "out"], ["deploy"], ["url"], ["logs"], ["delete"]]
 
@@ -24,15 +24,15 @@ def test_every_command_has_help() -> None:
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_a_folder_that_is_no_project_is_refused(project: TestProject, command: list[str]) -> None:
-    (project.folder / ".chalice" / "config.json").unlink()
-    line = f"{project.folder} is not a Chalice project: it has no .chalice/config.json."
-    assert project.refusal(*command) == line
+def test_a_folder_that_is_no_project_is_refused(sample: Sample, command: list[str]) -> None:
+    (sample.folder / ".chalice" / "config.json").unlink()
+    line = f"{sample.folder} is not a Chalice project: it has no .chalice/config.json."
+    assert sample.refusal(*command) == line
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_an_unknown_stage_is_refused(project: TestProject, command: list[str]) -> None:
-    line = project.refusal(*command, stage="prd")
+def test_an_unknown_stage_is_refused(sample: Sample, command: list[str]) -> None:
+    line = sample.refusal(*command, stage="prd")
     assert line == "Stage prd is not in .chalice/config.json: choose dev or prod."
 
 
@@ -46,11 +46,9 @@ def test_an_unknown_stage_is_refused(project: TestProject, command: list[str]) -
         ('{"stages": {}}', 'Stage dev is not in .chalice/config.json: add it to "stages" there.'),
     ],
 )
-def test_settings_that_cannot_be_read_are_refused(
-    project: TestProject, config: str, line: str
-) -> None:
-    project.write(".chalice/config.json", config)
-    assert line in refusal(lambda: project.project().config)
+def test_settings_that_cannot_be_read_are_refused(sample: Sample, config: str, line: str) -> None:
+    sample.write(".chalice/config.json", config)
+    assert line in refusal(lambda: sample.project().config)
 
 
 @pytest.mark.parametrize("port", ["fd:0", "0", "65536", "٣", ""])
@@ -95,10 +93,10 @@ NOBODY = {"AWS_ACCESS_KEY_ID": "a", "AWS_SECRET_ACCESS_KEY": "b", "AWS_DEFAULT_R
 )
 @pytest.mark.parametrize("command", ["deploy", "url", "logs", "delete"])
 def test_unusable_aws_settings_are_refused(
-    project: TestProject, command: str, environment: dict[str, str], line: str
+    sample: Sample, command: str, environment: dict[str, str], line: str
 ) -> None:
-    printed = project.refusal(command, aws=False, **environment)
-    assert printed.replace(str(project.folder), "FOLDER").startswith(line)
+    printed = sample.refusal(command, emulated=False, **environment)
+    assert printed.replace(str(sample.folder), "FOLDER").startswith(line)
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from chalicekit.deploy import address, delete, deploy, url
 from chalicekit.logs import logs
 from chalicekit.project import Project
 from tests.emulated import client
-from tests.project import TABLE, TestProject, refusal
+from tests.sample import TABLE, Sample, refusal
 
 Command = Callable[[Project], None]
 Printed = Callable[[Command, Project], str]
@@ -42,46 +42,46 @@ def get(url: str) -> str:
     return requests.get(url.strip(), timeout=60).text
 
 
-def test_deploy_prints_the_urls_of_the_emulated_aws(project: TestProject, printed: Printed) -> None:
-    report = printed(deploy, project.project())
-    line = printed(url, project.project())
-    assert line.startswith(f"{project.aws}/_aws/execute-api/")
+def test_deploy_prints_the_urls_of_the_emulated_aws(sample: Sample, printed: Printed) -> None:
+    report = printed(deploy, sample.project())
+    line = printed(url, sample.project())
+    assert line.startswith(f"{sample.aws}/_aws/execute-api/")
     assert report.endswith(f"  - Rest API URL: {line}")
     assert get(line) == "a sample"
 
 
-def test_an_option_comes_before_the_setting(project: TestProject, printed: Printed) -> None:
-    project.run("deploy", "--api-gateway-stage", "v1", "--autogen-policy")
-    assert printed(url, project.project()).endswith("/v1/\n")
-    assert f"arn:aws:iam::000000000000:role/{project.name}-dev" in project.in_aws()  # for all
+def test_an_option_comes_before_the_setting(sample: Sample, printed: Printed) -> None:
+    sample.run("deploy", "--api-gateway-stage", "v1", "--autogen-policy")
+    assert printed(url, sample.project()).endswith("/v1/\n")
+    assert f"arn:aws:iam::000000000000:role/{sample.name}-dev" in sample.in_aws()  # for all
 
 
 def test_two_stages_are_independent_until_they_are_deleted(
-    project: TestProject, printed: Printed
+    sample: Sample, printed: Printed
 ) -> None:
-    dev, prod = project.project("dev"), project.project("prod")
+    dev, prod = sample.project("dev"), sample.project("prod")
     for stage in (dev, prod):
         deploy(stage)
     urls = [printed(url, stage) for stage in (dev, prod)]
-    project.change("a sample", "a change")
-    deploy(project.project("dev"))
+    sample.change("a sample", "a change")
+    deploy(sample.project("dev"))
     assert [get(line) for line in urls] == ["a change", "a sample"]
     delete(dev)
     assert get(urls[1]) == "a sample"
     for _ in range(2):  # nothing left to do is no error
-        text = printed(delete, project.project("prod"))
+        text = printed(delete, sample.project("prod"))
         assert text.endswith("Deleted. Only the logs are left in AWS.\n")
-    assert project.in_aws() == []
+    assert sample.in_aws() == []
 
 
 def test_the_stages_variables_reach_the_functions_and_nothing_else(
-    project: TestProject, printed: Printed
+    sample: Sample, printed: Printed
 ) -> None:
     variables = {"AWS_PROFILE": "nobody", "HOME": "/nowhere", "WORD": "hidden"}
-    project.configure("dev", environment_variables=variables)
-    project.append('\nWORD = os.environ["WORD"]\n')
-    project.change('"a sample"', 'os.environ["WORD"]')
-    dev, before = project.project(), dict(os.environ)
+    sample.configure("dev", environment_variables=variables)
+    sample.append('\nWORD = os.environ["WORD"]\n')
+    sample.change('"a sample"', 'os.environ["WORD"]')
+    dev, before = sample.project(), dict(os.environ)
     seen = []  # the variables of this process at each call of AWS
     dev.session.register("before-call.*.*", lambda **_: seen.append(dict(os.environ)))
     deploy(dev)
@@ -91,41 +91,41 @@ def test_the_stages_variables_reach_the_functions_and_nothing_else(
 
 
 def test_deploy_brings_the_resources_up_and_delete_keeps_them(
-    project: TestProject, printed: Printed
+    sample: Sample, printed: Printed
 ) -> None:
-    project.declare(Links=TABLE)
-    stack = f"{project.name}-dev-resources"
-    assert printed(deploy, project.project()).startswith(f"Creating stack: {stack}\n")
-    assert printed(delete, project.project()).endswith(
+    sample.declare(Links=TABLE)
+    stack = f"{sample.name}-dev-resources"
+    assert printed(deploy, sample.project()).startswith(f"Creating stack: {stack}\n")
+    assert printed(delete, sample.project()).endswith(
         "Deleted. The logs are left in AWS.\n"
         f"The stack {stack} is kept with its data, until the emulator ends.\n"
     )
-    tables = client(project.aws, "dynamodb")
-    assert tables.describe_table(TableName=f"{project.name}-dev-links")
+    tables = client(sample.aws, "dynamodb")
+    assert tables.describe_table(TableName=f"{sample.name}-dev-links")
 
 
 def test_an_endpoint_of_the_aws_configuration_is_an_emulated_aws(
-    project: TestProject, tmp_path: Path
+    sample: Sample, tmp_path: Path
 ) -> None:
     config = tmp_path / "config"
     keys = "aws_access_key_id = test\naws_secret_access_key = test\nregion = us-east-1\n"
-    config.write_text(f"[default]\nendpoint_url = {project.aws}\n{keys}")
-    command = project.command("deploy", aws=False)
-    done = project.start(*command, AWS_CONFIG_FILE=str(config))
-    assert f"Rest API URL: {project.aws}/_aws/execute-api/" in done.stdout, done.stderr
-    assert not (project.folder / ".chalice" / "deployed").exists()
+    config.write_text(f"[default]\nendpoint_url = {sample.aws}\n{keys}")
+    command = sample.command("deploy", emulated=False)
+    done = sample.execute(*command, AWS_CONFIG_FILE=str(config))
+    assert f"Rest API URL: {sample.aws}/_aws/execute-api/" in done.stdout, done.stderr
+    assert not (sample.folder / ".chalice" / "deployed").exists()
 
 
 def test_with_emulated_nothing_of_the_machine_s_configuration_matters(
-    project: TestProject, monkeypatch: pytest.MonkeyPatch
+    sample: Sample, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("HTTP_PROXY", "http_proxy", "AWS_ENDPOINT_URL"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("AWS_PROFILE", "nobody")
-    assert "is not deployed" in refusal(url, project.project())
+    assert "is not deployed" in refusal(url, sample.project())
 
 
-def test_the_code_of_mfa_is_asked_for_once(project: TestProject, tmp_path: Path) -> None:
+def test_the_code_of_mfa_is_asked_for_once(sample: Sample, tmp_path: Path) -> None:
     config = tmp_path / "config"
     config.write_text(f"""\
 [profile person]
@@ -133,7 +133,7 @@ aws_access_key_id = test
 aws_secret_access_key = test
 
 [profile deployer]
-endpoint_url = {project.aws}
+endpoint_url = {sample.aws}
 region = us-east-1
 source_profile = person
 role_arn = arn:aws:iam::000000000000:role/deployer
@@ -141,12 +141,12 @@ mfa_serial = arn:aws:iam::000000000000:mfa/person
 """)
     trust = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"AWS": "*"}}
     all_ = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-    iam, role = client(project.aws, "iam"), {"RoleName": "deployer"}
+    iam, role = client(sample.aws, "iam"), {"RoleName": "deployer"}
     iam.create_role(**role, AssumeRolePolicyDocument=json.dumps({"Statement": trust}))
     iam.put_role_policy(**role, PolicyName="all", PolicyDocument=json.dumps({"Statement": all_}))
     done = subprocess.run(
-        [*project.command("deploy", aws=False), "--profile", "deployer"],
-        env=project.environment | {"AWS_CONFIG_FILE": str(config)},
+        [*sample.command("deploy", emulated=False), "--profile", "deployer"],
+        env=sample.environment | {"AWS_CONFIG_FILE": str(config)},
         input="123456\n",  # a second question would get no answer
         capture_output=True,
         text=True,
@@ -180,35 +180,35 @@ def test_the_emulated_aws_has_urls_of_its_own(aws: str, emulator: str, shown: st
     assert address(aws, emulator) == shown
 
 
-def test_an_app_without_routes_has_no_url(project: TestProject) -> None:
-    head = f'from chalice import Chalice\n\napp = Chalice(app_name="{project.name}")\n\n\n'
-    project.write("app.py", f"{head}@app.lambda_function()\ndef plain(event, context):\n    pass\n")
-    deploy(project.project())
-    message = f"{project.name}-dev has no URL: the deployed app has no route."
-    assert refusal(url, project.project()) == message
+def test_an_app_without_routes_has_no_url(sample: Sample) -> None:
+    head = f'from chalice import Chalice\n\napp = Chalice(app_name="{sample.name}")\n\n\n'
+    sample.write("app.py", f"{head}@app.lambda_function()\ndef plain(event, context):\n    pass\n")
+    deploy(sample.project())
+    message = f"{sample.name}-dev has no URL: the deployed app has no route."
+    assert refusal(url, sample.project()) == message
 
 
-def test_a_server_that_is_not_aws_is_named(project: TestProject) -> None:
-    other = f"{project.aws}/_ministack/health"  # it responds with JSON
+def test_a_server_that_is_not_aws_is_named(sample: Sample) -> None:
+    other = f"{sample.aws}/_ministack/health"  # it responds with JSON
     message = f"{other} does not respond like AWS: is it another server?"
-    assert refusal(deploy, Project(project.folder, emulator=other)) == message
+    assert refusal(deploy, Project(sample.folder, emulator=other)) == message
 
 
 @pytest.mark.parametrize("command", [deploy, delete])
-def test_one_command_at_a_time_works_on_a_stage(project: TestProject, command: Command) -> None:
-    with project.write("build/dev.lock", "").open() as file:
+def test_one_command_at_a_time_works_on_a_stage(sample: Sample, command: Command) -> None:
+    with sample.write("build/dev.lock", "").open() as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         message = "Another command is running for dev: try again when it has finished."
-        assert refusal(command, project.project()) == message
-        assert "is not deployed: run " in refusal(url, project.project())
+        assert refusal(command, sample.project()) == message
+        assert "is not deployed: run " in refusal(url, sample.project())
 
 
-def test_what_aws_refuses_is_said_in_one_line(project: TestProject) -> None:
+def test_what_aws_refuses_is_said_in_one_line(sample: Sample) -> None:
     def refuse(**_: Any) -> None:
         error = {"Error": {"Code": "AccessDenied", "Message": "You may not."}}
         raise ClientError(error, "PutRolePolicy")
 
-    refused = project.project()
+    refused = sample.project()
     refused.session.register("before-call.iam.PutRolePolicy", refuse)
     assert refusal(deploy, refused) == (
         "AWS refused: An error occurred (AccessDenied) when calling the PutRolePolicy operation: "
@@ -216,12 +216,10 @@ def test_what_aws_refuses_is_said_in_one_line(project: TestProject) -> None:
     )
 
 
-def test_delete_says_what_is_still_in_aws(
-    project: TestProject, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_delete_says_what_is_still_in_aws(sample: Sample, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
-    deploy(project.project())
-    ignored = project.project()
+    deploy(sample.project())
+    ignored = sample.project()
     # What a handler of this event returns is AWS's response, and nothing is sent.
     accepted = AWSResponse("", 204, {}, None), dict[str, Any]()
     ignored.session.register("before-call.lambda.DeleteFunction", lambda **_: accepted)
@@ -232,9 +230,9 @@ def test_delete_says_what_is_still_in_aws(
 
 def test_ctrl_c_ends_a_command_in_one_line(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        project = TestProject(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
+        sample = Sample(tmp_path, f"http://127.0.0.1:{silent.getsockname()[1]}")
         process = subprocess.Popen(
-            project.command("deploy"), stderr=subprocess.PIPE, text=True, cwd="/"
+            sample.command("deploy"), stderr=subprocess.PIPE, text=True, cwd="/"
         )
         with silent.accept()[0]:
             process.send_signal(signal.SIGINT)
@@ -244,9 +242,9 @@ def test_ctrl_c_ends_a_command_in_one_line(tmp_path: Path) -> None:
 
 
 def test_a_stack_is_not_deployed_over_and_shows_its_url_and_log(
-    project: TestProject, printed: Printed
+    sample: Sample, printed: Printed
 ) -> None:
-    prod, name = project.project("prod"), f"{project.name}-prod-APIHandler-1A2B3C"
+    prod, name = sample.project("prod"), f"{sample.name}-prod-APIHandler-1A2B3C"
     deploy(prod)
     function = {
         "FunctionName": name,
@@ -254,20 +252,20 @@ def test_a_stack_is_not_deployed_over_and_shows_its_url_and_log(
         "Role": "arn:aws:iam::000000000000:role/role",
         "Runtime": "python3.13",
         "Code": {"ZipFile": "def handler(event, context): print('from a stack')"},
-        "Tags": [{"Key": "aws-chalice", "Value": f"version=1:stage=prod:app={project.name}"}],
+        "Tags": [{"Key": "aws-chalice", "Value": f"version=1:stage=prod:app={sample.name}"}],
     }
     aws_url = "https://a1.execute-api.us-east-1.amazonaws.com/prod/"
     template = {
         "Resources": {"F": {"Type": "AWS::Lambda::Function", "Properties": function}},
         "Outputs": {"EndpointURL": {"Value": aws_url}},
     }
-    stack, stacks = {"StackName": project.name}, client(project.aws, "cloudformation")
+    stack, stacks = {"StackName": sample.name}, client(sample.aws, "cloudformation")
     stacks.create_stack(**stack, TemplateBody=json.dumps(template))
     stacks.get_waiter("stack_create_complete").wait(**stack, WaiterConfig={"Delay": 1})
-    client(project.aws, "lambda").invoke(FunctionName=name)
+    client(sample.aws, "lambda").invoke(FunctionName=name)
     assert "Deleted." in printed(delete, prod)  # what Chalice deployed beside it
     for command in (deploy, delete):
-        message = f"Stage prod is the CloudFormation stack {project.name}: use `aws cloudformation`"
+        message = f"Stage prod is the CloudFormation stack {sample.name}: use `aws cloudformation`"
         assert refusal(command, prod).startswith(message)
-    assert printed(url, prod) == f"{project.aws}/_aws/execute-api/a1/prod/\n"
+    assert printed(url, prod) == f"{sample.aws}/_aws/execute-api/a1/prod/\n"
     assert printed(logs, prod) == "from a stack\n"

@@ -11,7 +11,7 @@ import pytest
 from chalicekit.variables import client_variables
 from tests.emulated import client, log_of
 from tests.processes import wait_until
-from tests.project import CHALICE, TestProject
+from tests.sample import CHALICE, Sample
 
 APP = """
 import boto3
@@ -33,26 +33,26 @@ def message(event):
 
 
 @pytest.fixture(scope="module")
-def app(aws: str, tmp_path_factory: pytest.TempPathFactory) -> TestProject:
+def app(aws: str, tmp_path_factory: pytest.TempPathFactory) -> Sample:
     """An app with a topic and a WebSocket, which Chalice has deployed."""
-    project = TestProject(tmp_path_factory.mktemp("app") / "project", aws, APP)
-    project.environment |= client_variables(aws)
-    client(aws, "sns").create_topic(Name=f"{project.name}-news")
-    project.allow({"Effect": "Allow", "Action": "execute-api:ManageConnections", "Resource": "*"})
-    done = project.start(CHALICE, "--project-dir", str(project.folder), "deploy")
+    sample = Sample(tmp_path_factory.mktemp("app") / "project", aws, APP)
+    sample.environment |= client_variables(aws)
+    client(aws, "sns").create_topic(Name=f"{sample.name}-news")
+    sample.allow({"Effect": "Allow", "Action": "execute-api:ManageConnections", "Resource": "*"})
+    done = sample.execute(CHALICE, "--project-dir", str(sample.folder), "deploy")
     assert done.returncode == 0, done.stderr
-    return project
+    return sample
 
 
-def has_logged(project: TestProject, function: str, line: str) -> bool:
+def has_logged(sample: Sample, function: str, line: str) -> bool:
     """Tell whether a function has written a line."""
     try:
-        return line in log_of(project.aws, f"{project.name}-dev-{function}")
-    except client(project.aws, "logs").exceptions.ResourceNotFoundException:
+        return line in log_of(sample.aws, f"{sample.name}-dev-{function}")
+    except client(sample.aws, "logs").exceptions.ResourceNotFoundException:
         return False
 
 
-def test_a_topic_invokes_a_function(app: TestProject) -> None:
+def test_a_topic_invokes_a_function(app: Sample) -> None:
     topic = f"arn:aws:sns:us-east-1:000000000000:{app.name}-news"
     client(app.aws, "sns").publish(TopicArn=topic, Message="hi")
     wait_until(lambda: has_logged(app, "told", "told: hi None"))
@@ -71,7 +71,7 @@ def open_websocket(url: str) -> socket.socket:
     return connection
 
 
-def test_a_function_sends_to_a_websocket(app: TestProject) -> None:
+def test_a_function_sends_to_a_websocket(app: Sample) -> None:
     apis = client(app.aws, "apigatewayv2").get_apis()["Items"]
     api = next(api["ApiId"] for api in apis if app.name in api["Name"])
     with open_websocket(f"{app.aws}/_aws/execute-api/{api}/dev") as connection:

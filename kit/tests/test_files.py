@@ -7,7 +7,7 @@ import pytest
 
 from chalicekit.build.files import app_paths, copy_app
 from chalicekit.errors import Refusal
-from tests.project import git, needs_git
+from tests.sample import git, needs_git
 
 FILES = ["app.py", "chalicelib/orders.py", "vendor/extra/data.csv"]
 

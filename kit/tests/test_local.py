@@ -16,7 +16,7 @@ from chalicekit.local import open_routes, variables_for
 from chalicekit.ports import free_port, usable_port
 from chalicekit.project import Project
 from tests.processes import is_listening
-from tests.project import TestProject
+from tests.sample import Sample
 
 LIST_TABLES = "__import__('boto3').client('dynamodb').list_tables()['TableNames']"
 
@@ -24,7 +24,7 @@ LIST_TABLES = "__import__('boto3').client('dynamodb').list_tables()['TableNames'
 # What the app gets
 
 
-def test_the_app_has_its_host_folder_and_variables(offline: TestProject) -> None:
+def test_the_app_has_its_host_folder_and_variables(offline: Sample) -> None:
     offline.change('"a sample"', "f\"{os.environ['LEVEL']} {os.getcwd()}\"")
     options = ("--stage", "prod", "--host", "127.0.0.2", "--no-autoreload")
     with offline.serve(*options) as running:
@@ -33,7 +33,7 @@ def test_the_app_has_its_host_folder_and_variables(offline: TestProject) -> None
         assert running.get() == f"INFO {offline.folder}"
 
 
-def test_an_app_that_calls_aws_logs_one_line_that_says_what_to_do(offline: TestProject) -> None:
+def test_an_app_that_calls_aws_logs_one_line_that_says_what_to_do(offline: Sample) -> None:
     offline.change('"a sample"', LIST_TABLES)
     home = offline.folder.parent
     (home / ".aws").mkdir()
@@ -53,9 +53,9 @@ def test_an_app_that_calls_aws_logs_one_line_that_says_what_to_do(offline: TestP
 
 
 def test_the_app_reaches_the_emulated_aws(tmp_path: Path, aws: str) -> None:
-    project = TestProject(tmp_path / "project", aws)
-    project.change('"a sample"', LIST_TABLES)
-    with project.serve("--no-autoreload") as running:
+    sample = Sample(tmp_path / "project", aws)
+    sample.change('"a sample"', LIST_TABLES)
+    with sample.serve("--no-autoreload") as running:
         assert isinstance(json.loads(running.get()), list)
         assert "Found credentials" not in running.printed()
 
@@ -71,7 +71,7 @@ def test_the_app_reaches_the_emulated_aws(tmp_path: Path, aws: str) -> None:
 )
 def test_an_account_is_only_used_if_the_user_names_its_profile(
     monkeypatch: pytest.MonkeyPatch,
-    offline: TestProject,
+    offline: Sample,
     emulator: str,
     profile: str,
     expected: dict[str, str],
@@ -123,13 +123,13 @@ def test_an_address_of_another_machine_is_refused() -> None:
         usable_port(str(free_port()), "PORT", "192.0.2.1")
 
 
-def test_a_busy_port_is_refused(offline: TestProject) -> None:
+def test_a_busy_port_is_refused(offline: Sample) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])
         assert offline.refusal("local", "--port", port).startswith(f"Port {port} is in use: ")
 
 
-def test_a_mistake_ends_the_command_if_it_does_not_restart(offline: TestProject) -> None:
+def test_a_mistake_ends_the_command_if_it_does_not_restart(offline: Sample) -> None:
     offline.change("import os", "import nothing")
     line = offline.refusal("local", "--port", "0", "--no-autoreload")
     assert line.startswith("The app cannot be imported: app.py, line 3: ModuleNotFoundError: ")

@@ -12,7 +12,7 @@ from chalicekit.deploy import deploy
 from chalicekit.errors import Refusal
 from chalicekit.logs import lines, logs, milliseconds
 from tests.emulated import client
-from tests.project import TestProject
+from tests.sample import Sample
 
 OTHER = """
 
@@ -23,7 +23,7 @@ def other(event, context):
 STREAM = "2026/01/31/[$LATEST]abc"
 
 
-class Logged(TestProject):
+class Logged(Sample):
     """A deployed project whose lines tests write and see."""
 
     def __init__(self, folder: Path, aws: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -102,9 +102,9 @@ def test_functions_that_share_a_group_show_it_once(deployed: Logged) -> None:
     assert deployed.shown() == (["once", "again"], [f"{deployed.group}:"])
 
 
-def test_what_is_not_deployed_is_refused(project: TestProject) -> None:
-    with pytest.raises(Refusal, match=f"{project.name}-dev is not deployed: run "):
-        logs(project.project())
+def test_what_is_not_deployed_is_refused(sample: Sample) -> None:
+    with pytest.raises(Refusal, match=f"{sample.name}-dev is not deployed: run "):
+        logs(sample.project())
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from chalice.test import Client
 
 from chalicekit.gateway import use_gateway
 from chalicekit.load import load_app
-from tests.project import TestProject
+from tests.sample import Sample
 
 pytestmark = pytest.mark.xdist_group("places")  # one server for all
 
@@ -182,21 +182,21 @@ def over_http(url: str) -> Send:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory, aws: str) -> TestProject:
+def sample(tmp_path_factory: pytest.TempPathFactory, aws: str) -> Sample:
     """The app's project."""
-    return TestProject(tmp_path_factory.mktemp("places") / "project", aws, APP)
+    return Sample(tmp_path_factory.mktemp("places") / "project", aws, APP)
 
 
 @pytest.fixture(scope="module")
-def in_process(project: TestProject) -> Iterator[Send]:
+def in_process(sample: Sample) -> Iterator[Send]:
     """Sends requests to the app in process."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "path", [*sys.path])
         patch.setenv("AWS_CHALICE_CLI_MODE", "true")  # the import sets it, too
-        app = load_app(project.folder, project.folder)
+        app = load_app(sample.folder, sample.folder)
         del sys.modules["app"]
         use_gateway(patch)
-        with Client(app, "dev", str(project.folder)) as client:
+        with Client(app, "dev", str(sample.folder)) as client:
 
             def send(method: str, path: str, headers: dict[str, str], body: bytes) -> Seen:
                 response = client.http.request(method, path, headers=headers, body=body)
@@ -206,17 +206,17 @@ def in_process(project: TestProject) -> Iterator[Send]:
 
 
 @pytest.fixture(scope="module")
-def served(project: TestProject) -> Iterator[Send]:
+def served(sample: Sample) -> Iterator[Send]:
     """Sends requests to the app under `chalicekit local`."""
-    with project.serve("--no-autoreload") as running:
+    with sample.serve("--no-autoreload") as running:
         yield over_http(running.url)
 
 
 @pytest.fixture(scope="module")
-def deployed(project: TestProject) -> Send:
+def deployed(sample: Sample) -> Send:
     """Sends requests to the app in the emulated AWS."""
-    project.deploy()
-    return over_http(project.deploy())  # what was there must remain
+    sample.deploy()
+    return over_http(sample.deploy())  # what was there must remain
 
 
 @pytest.mark.parametrize(("line", "headers"), REQUESTS)

@@ -10,7 +10,7 @@ import requests
 from chalicekit import resources
 from tests.emulated import client
 from tests.processes import wait_until
-from tests.project import TABLE, TestProject
+from tests.sample import TABLE, Sample
 
 APP = """
 import os
@@ -91,18 +91,16 @@ RESOURCES = {
 
 
 @pytest.fixture
-def product(tmp_path: Path, aws: str) -> TestProject:
+def product(tmp_path: Path, aws: str) -> Sample:
     """A project with an authorizer, a worker, files that arrive, and their resources."""
-    project = TestProject(tmp_path / "product", aws, APP)
+    sample = Sample(tmp_path / "product", aws, APP)
     for stage in ("dev", "prod"):
-        prefix = f"{project.name}-{stage}"
-        project.configure(stage, environment_variables={"PREFIX": prefix})
+        prefix = f"{sample.name}-{stage}"
+        sample.configure(stage, environment_variables={"PREFIX": prefix})
         own = f"arn:*:*:*:*:*{prefix}-*"
-        project.allow(
-            {"Effect": "Allow", "Action": ["dynamodb:*", "sqs:*"], "Resource": own}, stage
-        )
-    project.declare(**RESOURCES)
-    return project
+        sample.allow({"Effect": "Allow", "Action": ["dynamodb:*", "sqs:*"], "Resource": own}, stage)
+    sample.declare(**RESOURCES)
+    return sample
 
 
 def save(url: str, code: str) -> None:
@@ -117,14 +115,14 @@ def is_saved(url: str, code: str) -> bool:
     return requests.get(f"{url}/{code}", timeout=60).text == "saved"
 
 
-def test_its_own_tests_pass_in_process_served_and_deployed(product: TestProject) -> None:
+def test_its_own_tests_pass_in_process_served_and_deployed(product: Sample) -> None:
     product.write("test_product.py", TESTS)
     product.write("pytest.ini", PYTEST)
-    done = product.start(sys.executable, "-m", "pytest", "-q", str(product.folder))
+    done = product.execute(sys.executable, "-m", "pytest", "-q", str(product.folder))
     assert "3 passed" in done.stdout, done.stdout + done.stderr
 
 
-def test_a_deployment_is_found_again_and_its_data_outlive_it(product: TestProject) -> None:
+def test_a_deployment_is_found_again_and_its_data_outlive_it(product: Sample) -> None:
     url = product.deploy()
     save(url, "a")
     shutil.rmtree(product.folder / "build")  # as in a fresh clone
@@ -135,7 +133,7 @@ def test_a_deployment_is_found_again_and_its_data_outlive_it(product: TestProjec
     assert is_saved(product.deploy(), "a")
 
 
-def test_a_stack_has_everything_and_its_data_outlive_it(product: TestProject) -> None:
+def test_a_stack_has_everything_and_its_data_outlive_it(product: Sample) -> None:
     resources.ensure(product.project("prod"))
     out, name = product.package(stage="prod"), f"{product.name}-prod"
     s3, bucket = client(product.aws, "s3"), f"{name}-packages"

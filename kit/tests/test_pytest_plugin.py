@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import CHALICE
+from tests.sample import CHALICE
 
 TESTS = """
 import warnings

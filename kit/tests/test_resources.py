@@ -11,7 +11,7 @@ from chalicekit import resources
 from chalicekit.aws import EmulatedSession
 from chalicekit.project import Project
 from tests.emulated import client
-from tests.project import TABLE, TestProject, refusal
+from tests.sample import TABLE, Sample, refusal
 
 QUEUE = {
     "Type": "AWS::SQS::Queue",
@@ -20,7 +20,7 @@ QUEUE = {
 WRONG = {"Type": "AWS::SQS::Queue", "Properties": {"VisibilityTimeout": "long"}}
 
 
-class Shop(TestProject):
+class Shop(Sample):
     """A project with resources, whose stage dev is in the emulated AWS."""
 
     def __init__(self, folder: Path, aws: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -21,11 +21,11 @@ from watchfiles import Change
 from chalicekit.ports import free_port
 from chalicekit.restart import is_code
 from tests.processes import is_listening, wait_until
-from tests.project import TestProject
+from tests.sample import Sample
 from tests.wheels import make_wheel
 
 
-def test_a_change_of_the_code_restarts_the_server(offline: TestProject) -> None:
+def test_a_change_of_the_code_restarts_the_server(offline: Sample) -> None:
     with offline.serve() as running:
         assert running.get() == "a sample"
         offline.write("chalicelib/new/text.py", 'TEXT = "old"\n')
@@ -47,7 +47,7 @@ def test_what_the_app_consists_of_is_watched() -> None:
     assert watched == [folder / name for name in code]
 
 
-def test_a_new_requirement_is_installed(offline: TestProject) -> None:
+def test_a_new_requirement_is_installed(offline: Sample) -> None:
     wheel = make_wheel(offline.folder, "extra", {"extra.py": 'TEXT = "from extra"'})
     offline.change('"a sample"', "__import__('extra').TEXT")
     with offline.serve() as running:
@@ -65,7 +65,7 @@ def test_a_new_requirement_is_installed(offline: TestProject) -> None:
     ],
 )
 def test_a_mistake_is_one_line_and_waits_for_its_correction(
-    offline: TestProject, file: str, old: str, new: str, line: str
+    offline: Sample, file: str, old: str, new: str, line: str
 ) -> None:
     with offline.serve() as running:
         correct = (offline.folder / file).read_text()
@@ -80,7 +80,7 @@ def test_a_mistake_is_one_line_and_waits_for_its_correction(
 # The end
 
 
-def test_the_server_ends_with_the_parent_of_the_command(offline: TestProject) -> None:
+def test_the_server_ends_with_the_parent_of_the_command(offline: Sample) -> None:
     port = free_port()
     command = offline.command("local", "--port", str(port))
     # The shell is the parent, as make is: a last command of its own keeps it from `exec`.
@@ -93,14 +93,14 @@ def test_the_server_ends_with_the_parent_of_the_command(offline: TestProject) ->
     wait_until(lambda: not is_listening(port), seconds=10)
 
 
-def test_the_server_ends_with_the_process_that_restarts_it(offline: TestProject) -> None:
+def test_the_server_ends_with_the_process_that_restarts_it(offline: Sample) -> None:
     with offline.serve() as running:
         running.process.kill()
         wait_until(lambda: not is_listening(running.port), seconds=10)
 
 
 @pytest.mark.parametrize("delay", [0, 0.4])
-def test_ctrl_c_just_after_a_change_ends_it_silently(offline: TestProject, delay: float) -> None:
+def test_ctrl_c_just_after_a_change_ends_it_silently(offline: Sample, delay: float) -> None:
     with offline.serve() as running:
         before = running.printed()
         (offline.folder / "app.py").touch()
@@ -135,14 +135,14 @@ class Terminal(NamedTuple):
 
 
 @contextmanager
-def in_terminal(project: TestProject, option: str) -> Iterator[Terminal]:
+def in_terminal(sample: Sample, option: str) -> Iterator[Terminal]:
     """Run `chalicekit local` in a terminal until the block ends."""
     keyboard, screen = os.openpty()
-    command = project.command("local", "--port", "0", option)
+    command = sample.command("local", "--port", "0", option)
     # `$0` is the terminal, for input, output and errors. The first one that the leader of a session
     # opens becomes the session's.
     shell = ["sh", "-c", 'exec "$@" <>"$0" >&0 2>&0', os.ttyname(screen), *command]
-    variables = project.environment | {"TERM": "dumb"}  # without colours
+    variables = sample.environment | {"TERM": "dumb"}  # without colours
     process = subprocess.Popen(shell, env=variables, start_new_session=True)
     terminal = Terminal(process, keyboard)
     try:
@@ -155,7 +155,7 @@ def in_terminal(project: TestProject, option: str) -> Iterator[Terminal]:
         os.close(screen)
 
 
-def test_a_debugger_reads_from_the_terminal_until_a_change(offline: TestProject) -> None:
+def test_a_debugger_reads_from_the_terminal_until_a_change(offline: Sample) -> None:
     offline.append('\n\n@app.route("/stop")\ndef stop():\n    breakpoint()\n    return "went on"\n')
     with in_terminal(offline, "--autoreload") as terminal, ThreadPoolExecutor() as pool:
         before = termios.tcgetattr(terminal.keyboard)
@@ -175,7 +175,7 @@ def test_a_debugger_reads_from_the_terminal_until_a_change(offline: TestProject)
 
 
 @pytest.mark.parametrize("option", ["--autoreload", "--no-autoreload"])
-def test_ctrl_c_ends_it_silently(offline: TestProject, option: str) -> None:
+def test_ctrl_c_ends_it_silently(offline: Sample, option: str) -> None:
     with in_terminal(offline, option) as terminal:
         terminal.type("\x03")
         assert terminal.process.wait(timeout=10) == 0
@@ -183,7 +183,7 @@ def test_ctrl_c_ends_it_silently(offline: TestProject, option: str) -> None:
         assert terminal.wait_for("end").strip() == "^Cend"
 
 
-def test_a_log_of_json_is_shown_as_text(offline: TestProject) -> None:
+def test_a_log_of_json_is_shown_as_text(offline: Sample) -> None:
     record = json.dumps({"level": "ERROR", "message": "failed"})
     offline.change('return "a sample"', f"print({record!r})")
     with in_terminal(offline, "--no-autoreload") as terminal:

@@ -1,4 +1,4 @@
-"""A Chalice project of a test, and the kit's commands in it."""
+"""A sample of a Chalice project for a test, and the kit's commands in it."""
 
 import json
 import os
@@ -67,10 +67,8 @@ STAGES = {
 }
 
 
-class TestProject:
+class Sample:
     """A project in `folder` with a name of its own, deployed to the emulated AWS at `aws`."""
-
-    __test__ = False  # it is no class of tests
 
     def __init__(self, folder: Path, aws: str = "", app: str = APP) -> None:
         """Write the project: the code `app` in app.py, and two stages, dev and prod."""
@@ -126,12 +124,12 @@ class TestProject:
         return Project(self.folder, stage, self.aws)
 
     def command(
-        self, name: str, *arguments: str, stage: str = "dev", aws: bool = True
+        self, name: str, *arguments: str, stage: str = "dev", emulated: bool = True
     ) -> list[str]:
-        """Return the command line of a command of the kit, in the emulated AWS if `aws`."""
-        return Project(self.folder, stage, self.aws if aws else "").argv(name, *arguments)
+        """Return the command line of a command of the kit, in the emulated AWS if `emulated`."""
+        return Project(self.folder, stage, self.aws if emulated else "").argv(name, *arguments)
 
-    def start(self, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
+    def execute(self, *command: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         """Run a command to its end."""
         return subprocess.run(
             command,
@@ -143,17 +141,19 @@ class TestProject:
             timeout=180,
         )
 
-    def run(self, *command: str, stage: str = "dev", aws: bool = True, **environment: str) -> str:
+    def run(
+        self, *command: str, stage: str = "dev", emulated: bool = True, **environment: str
+    ) -> str:
         """Run a command of the kit that must succeed; return what it prints."""
-        done = self.start(*self.command(*command, stage=stage, aws=aws), **environment)
+        done = self.execute(*self.command(*command, stage=stage, emulated=emulated), **environment)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
     def refusal(
-        self, *command: str, stage: str = "dev", aws: bool = True, **environment: str
+        self, *command: str, stage: str = "dev", emulated: bool = True, **environment: str
     ) -> str:
         """Run a command of the kit that must fail with one line; return that line."""
-        done = self.start(*self.command(*command, stage=stage, aws=aws), **environment)
+        done = self.execute(*self.command(*command, stage=stage, emulated=emulated), **environment)
         assert done.returncode in (1, 2), done.stdout + done.stderr
         assert "Traceback" not in done.stderr
         return done.stderr.strip()
@@ -171,7 +171,7 @@ class TestProject:
     def package(self, *arguments: str, stage: str = "dev", **environment: str) -> Path:
         """Package for AWS itself; return the folder of the package."""
         out = self.folder / "out"
-        self.run("package", str(out), *arguments, stage=stage, aws=False, **environment)
+        self.run("package", str(out), *arguments, stage=stage, emulated=False, **environment)
         return out
 
     def in_aws(self) -> list[str]:
