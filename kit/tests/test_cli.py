@@ -113,6 +113,8 @@ def test_an_app_that_cannot_be_imported_is_refused_with_the_place_in_it(
     monkeypatch.setattr(sys, "path", [*sys.path])
     monkeypatch.setattr(sys, "meta_path", [*sys.meta_path])
     monkeypatch.setenv("AWS_CHALICE_CLI_MODE", "true")  # the import sets it, too
+    for name in ("lib", "required"):  # which other tests import
+        monkeypatch.delitem(sys.modules, name, raising=False)
     files = {"app.py": code, "vendor/lib.py": "1 / 0", "packages/required.py": "1 / 0"}
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
