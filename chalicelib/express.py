@@ -44,11 +44,16 @@ class Request(ChaliceRequest):
         """
         media_type = self.headers.get("content-type", "").split(";")[0].strip().lower()
         if self._json_body is None and re.fullmatch(r"application/(.+\+)?json", media_type):
-            try:  # `int` refuses NaN and Infinity, the constants that JSON does not have
-                self._json_body = loads(self.raw_body, parse_constant=int)
+            try:
+                self._json_body = loads(self.raw_body, parse_constant=refuse_constant)
             except (ValueError, RecursionError) as error:
                 raise BadRequestError(f"The body is not JSON: {error}") from None
         return self._json_body
+
+
+def refuse_constant(name: str) -> None:
+    """Raise ValueError for NaN or Infinity, which Python reads and JSON does not have."""
+    raise ValueError(f"it has no {name}")
 
 
 class Handler(RestAPIEventHandler):
@@ -285,7 +290,8 @@ def body_and_content_type(value: Any, given: str) -> tuple[bytes, str]:
     """
     if isinstance(value, (bytes, bytearray)):
         content_type = given or "application/octet-stream"
-        if given.startswith("text/") and "charset" not in given:
+        is_text = re.match(r"text/|application/(json|javascript)\b", given)
+        if is_text and "charset" not in given:
             content_type += "; charset=utf-8"
         return bytes(value), content_type
     if not isinstance(value, str):
@@ -301,8 +307,9 @@ def body_and_content_type(value: Any, given: str) -> tuple[bytes, str]:
 
 def in_utf_8(content_type: str) -> str:
     """Return a Content-Type that says UTF-8, whatever it said."""
-    parts = [part.strip() for part in content_type.split(";")]
-    kept = [part for part in parts if part and not part.lower().startswith("charset=")]
+    parts = re.findall(r'(?:[^;"]|"[^"]*")+', content_type)  # a quoted `;` ends no part
+    stripped = [part.strip() for part in parts]
+    kept = [part for part in stripped if part and not part.lower().startswith("charset=")]
     return "; ".join([*kept, "charset=utf-8"])
 
 

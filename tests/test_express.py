@@ -116,6 +116,8 @@ def test_json_is_written_as_javascript_writes_it(value: Any, text: str) -> None:
         ("é", "text/html; Charset=ISO-8859-1", "text/html; charset=utf-8"),
         ({"a": 1}, "application/problem+json", "application/problem+json; charset=utf-8"),
         (b"a,b", "text/csv", "text/csv; charset=utf-8"),
+        (b"{}", "application/json", "application/json; charset=utf-8"),
+        ("x", 'multipart/mixed; boundary="a;b"', 'multipart/mixed; boundary="a;b"; charset=utf-8'),
         (b"\xe9", "text/plain; charset=latin1", "text/plain; charset=latin1"),
         (b"<svg/>", "image/svg+xml", "image/svg+xml"),
     ],

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from chalice import Chalice, Cron
+from chalice import Blueprint, Chalice, Cron
 
 from chalicekit.checks import before_build, before_deploy, before_package
 from chalicekit.errors import Refusal
@@ -148,6 +148,7 @@ TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/a"
         (routes("/files/{path+}/info"), "API Gateway takes a part with + only at the end"),
         (routes("files"), "API Gateway takes only paths that start with a slash: write /files."),
         (routes("/a b"), "API Gateway does not take 'a b' as a part of a path (/a b)."),
+        (routes("//a"), "API Gateway does not take '' as a part of a path (//a)."),
         (routes("/a/"), "Route cannot end with a trailing slash: /a/"),  # Chalice's own check
         (work("route('/', methods=['GET', 'ANY'])"), "API Gateway has no method ANY (/)."),
         (work("schedule('rate(1 minutes)')"), "AWS does not take 'rate(1 minutes)' as a schedule"),
@@ -163,6 +164,7 @@ TABLE = "arn:aws:dynamodb:us-east-1:123456789012:table/a"
         (work(f"on_dynamodb_record('{TABLE}')"), "' as the ARN of a table's stream."),
         (work("on_sqs_message('a', batch_size=11)"), QUEUE),
         (work("on_sqs_message('a', batch_size=0)"), QUEUE),
+        (work("on_sqs_message('a', batch_size='1')"), QUEUE),
         (work("on_kinesis_record('a', batch_size=10001)"), "takes a batch_size from 1 to 10000."),
         (work("lambda_function(name='my work')"), "does not take the function name 'my work'"),
         (work("authorizer(name='my work')"), "app.py: Lambda does not take the function name"),
@@ -196,6 +198,15 @@ def test_what_aws_does_not_take_of_an_app_is_refused(
 )
 def test_what_aws_takes_of_an_app_is_accepted(tmp_path: Path, code: str) -> None:
     before_deploy(configure(tmp_path, {}), app_with(code))
+
+
+def test_an_authorizer_that_chalice_loses_is_refused(tmp_path: Path) -> None:
+    app, blueprint = Chalice("app"), Blueprint("a")
+    authorizer = blueprint.authorizer(name="auth")(print)
+    blueprint.route("/", authorizer=authorizer)(lambda: "a")
+    app.register_blueprint(blueprint, name_prefix="a_")
+    with pytest.raises(Refusal, match=r"line \d+: the app has no authorizer auth: "):
+        before_deploy(configure(tmp_path, {}), app)
 
 
 def test_settings_that_chalice_refuses_are_refused_in_one_line(tmp_path: Path) -> None:
@@ -252,6 +263,39 @@ def allow(folder: Path, *statements: dict[str, Any]) -> Project:
     policy = {"Version": "2012-10-17", "Statement": statements}
     (folder / ".chalice" / "policy-dev.json").write_text(json.dumps(policy))
     return Project(folder)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        3,
+        {"Action": "s3:*", "Resource": "*"},
+        {"Effect": "allow", "Action": "s3:*", "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:*"},
+        {"Effect": "Allow", "Resource": "*"},
+        {"Effect": "Allow", "Action": [3], "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:*", "Resource": {"Fn::Sub": "a"}},
+    ],
+)
+def test_a_malformed_policy_is_refused(project: Project, statement: Any) -> None:
+    allow(project.folder, LOG, statement)
+    with pytest.raises(Refusal) as refusal:
+        before_build(project)
+    (line,) = str(refusal.value).splitlines()
+    assert line.startswith(".chalice/policy-dev.json: a statement must be an object with an Effect")
+    assert line.endswith(f"not {json.dumps(statement)}.")
+
+
+def test_a_policy_without_statements_is_refused(project: Project) -> None:
+    (project.folder / ".chalice" / "policy-dev.json").write_text("{}")
+    with pytest.raises(Refusal, match=r"^\.chalice/policy-dev\.json: .*, not null\.$"):
+        before_build(project)
+
+
+def test_a_deny_and_what_is_not_named_are_well_formed(project: Project) -> None:
+    before_build(
+        allow(project.folder, {"Effect": "Deny", "NotAction": ["s3:*"], "NotResource": "arn:a"})
+    )
 
 
 def test_a_missing_policy_is_refused(tmp_path: Path) -> None:

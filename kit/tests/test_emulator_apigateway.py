@@ -42,6 +42,13 @@ def test_a_function_does_not_get_the_headers_of_a_client_s_connection(echo: str)
     assert "connection" not in headers
 
 
+def test_a_body_without_a_type_is_binary_if_json_is(aws: str) -> None:
+    types = {"x-amazon-apigateway-binary-media-types": ["*/*"]}
+    function = make_function(aws, "def handler(event, _): return {'body': event['body']}")
+    url = make_api(aws, function, definition=types).url
+    assert send("PUT", url, {}, b"\xe9\0").body == b"6QA="  # in Base64
+
+
 def test_a_response_has_at_most_6_mb(aws: str) -> None:
     function = make_function(aws, f"def handler(*_): return {{'body': 'x' * {6 * MB + 100}}}")
     assert send("GET", make_api(aws, function).url).status == 502

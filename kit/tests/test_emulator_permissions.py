@@ -131,6 +131,23 @@ def test_a_call_whose_resource_is_not_known_needs_a_permission_for_any(
     assert ("is not authorized to perform: ssm:GetParameters" not in error) == is_allowed
 
 
+@pytest.mark.parametrize(
+    ("call", "action"),
+    [
+        ("dynamodb.list_tables", "dynamodb:ListTables"),
+        ("sqs.list_queues", "sqs:ListQueues"),
+        ("s3.list_buckets", "s3:ListAllMyBuckets"),
+    ],
+)
+def test_a_call_without_a_resource_needs_a_permission_for_all(
+    caller: Caller, call: str, action: str
+) -> None:
+    caller.allow({"Action": "*", "Resource": [TABLE, QUEUE, BUCKET]})
+    assert "AccessDenied" in caller.call(call)
+    caller.allow({"Action": action, "Resource": "*"})
+    assert caller.call(call) == ""
+
+
 def test_only_who_may_list_a_bucket_learns_that_an_object_is_not_there(caller: Caller) -> None:
     get = {"Action": "s3:GetObject", "Resource": f"{BUCKET}/*"}
     caller.allow(get)

@@ -123,6 +123,11 @@ def test_an_address_of_another_machine_is_refused() -> None:
         usable_port(str(free_port()), "PORT", "192.0.2.1")
 
 
+def test_an_empty_address_is_refused(offline: Sample) -> None:
+    refusal = offline.refusal("local", "--host", "", "--port", "0")
+    assert refusal.startswith("No address is given: use 127.0.0.1, or")
+
+
 def test_a_busy_port_is_refused(offline: Sample) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = str(server.getsockname()[1])

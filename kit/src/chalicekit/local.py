@@ -15,7 +15,7 @@ from chalicekit.errors import Refusal
 from chalicekit.hints import hint_for, hints_by_error, log_hints
 from chalicekit.http_server import Server
 from chalicekit.load import load_app
-from chalicekit.ports import free_port, usable_port
+from chalicekit.ports import check_host, free_port, usable_port
 from chalicekit.pretty import PrettyStream
 from chalicekit.project import Project
 from chalicekit.restart import restart_after_changes
@@ -35,6 +35,7 @@ def run(project: Project, host: str, port: str, autoreload: bool) -> None:
 
     `port` is what the user typed; 0 is any free port. Raises Refusal.
     """
+    check_host(host)
     number = 0 if port == "0" else usable_port(port, "PORT" if project.make else "--port", host)
     _ = project.config  # raises Refusal for a stage that is not there
     if project.emulator:

@@ -13,6 +13,12 @@ def port_number(text: str, option: str) -> int:
     return int(text)
 
 
+def check_host(host: str) -> None:
+    """Raise Refusal for an empty address, which would be each of this machine."""
+    if not host:
+        raise Refusal("No address is given: use 127.0.0.1, or 0.0.0.0 for clients elsewhere.")
+
+
 def usable_port(text: str, option: str, host: str = "127.0.0.1") -> int:
     """Return the port that `text` names, which is free on `host`.
 

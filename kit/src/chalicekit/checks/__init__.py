@@ -23,6 +23,7 @@ OF_AN_APP = [
     code.wrong_names,
     code.wrong_paths,
     code.wrong_sources,
+    code.lost_authorizers,
     code.lost_functions,
     policies.unreadable_sources,
 ]

@@ -10,6 +10,7 @@ from typing import Any
 
 from chalice import Chalice
 from chalice.app import (
+    ChaliceAuthorizer,
     DynamoDBEventConfig,
     KinesisEventConfig,
     S3EventConfig,
@@ -94,7 +95,7 @@ def problems_of_path(path: str, methods: Iterable[str]) -> Iterator[str]:
         yield f"has no method {', '.join(sorted(wrong))} ({path})."
     if not path.startswith("/"):
         yield f"takes only paths that start with a slash: write /{path}."
-    parts = path.strip("/").split("/") if path != "/" else []
+    parts = path.removeprefix("/").rstrip("/").split("/") if path != "/" else []
     for part in parts:
         if not PATH_PART.fullmatch(part):
             yield f"does not take {part!r} as a part of a path ({path})."
@@ -131,11 +132,28 @@ def wrong_sources(project: Project, app: Chalice) -> Iterator[str]:
                 yield f"{start}: AWS does not take {value!r} as {what}."
         waits = getattr(event, "maximum_batching_window_in_seconds", 0)
         limit = 10 if isinstance(event, SQSEventConfig) and not waits else 10000
-        if not 1 <= getattr(event, "batch_size", 1) <= limit:
+        size = getattr(event, "batch_size", 1)
+        if not (isinstance(size, int) and 1 <= size <= limit):
             yield (
                 f"{start}: Lambda takes a batch_size from 1 to {limit}. More than 10 messages of a "
                 "queue need a maximum_batching_window_in_seconds."
             )
+
+
+def lost_authorizers(project: Project, app: Chalice) -> Iterator[str]:
+    """Yield which routes have an authorizer under a name that the app does not know it by.
+
+    Chalice gives the `name_prefix` of a blueprint to its authorizer, and not to its routes'.
+    """
+    known = {authorizer.name for authorizer in app.builtin_auth_handlers}
+    for methods in app.routes.values():
+        for view in methods.values():
+            authorizer = view.authorizer
+            if isinstance(authorizer, ChaliceAuthorizer) and authorizer.name not in known:
+                yield (
+                    f"{place(project, view.view_function)}: the app has no authorizer "
+                    f"{authorizer.name}: register its blueprint without a name_prefix."
+                )
 
 
 def lost_functions(project: Project, app: Chalice) -> Iterator[str]:

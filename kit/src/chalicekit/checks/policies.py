@@ -12,7 +12,7 @@ from chalice.config import Config
 
 from chalicekit import resources
 from chalicekit.checks.code import functions_of, place
-from chalicekit.iam import allows_somewhere
+from chalicekit.iam import allows_somewhere, as_list
 from chalicekit.project import Project, read_json
 from chalicekit.settings import configured_functions, full_name
 
@@ -37,16 +37,31 @@ def unreadable_code(project: Project) -> Iterator[str]:
 
 
 def missing(project: Project) -> Iterator[str]:
-    """Yield which policies do not exist; raises Refusal if the API's own cannot be read."""
+    """Yield which policies do not exist or are malformed; raises Refusal for what is no JSON."""
     for function in configured_functions(project.config).values():
         path = policy_file(project, function)
-        if path and not path.exists():
+        if path and path.exists():
+            yield from malformed(relpath(path, project.folder), read_json(path, project.folder))
+        elif path:
             yield (
                 f"{relpath(path, project.folder)} is missing: copy another stage's policy and "
                 f'replace that stage\'s name with {project.name}, or set "autogen_policy": true.'
             )
     if of_api := project.config.api_gateway_policy_file:
         read_json(project.folder / ".chalice" / of_api, project.folder)
+
+
+def malformed(file: str, policy: dict[str, Any]) -> Iterator[str]:
+    """Yield the statements that IAM does not take: it refuses the policy after the upload."""
+    for statement in as_list(policy.get("Statement")):
+        found = statement if isinstance(statement, dict) else {}
+        names = [as_list(found.get(key, found.get(f"Not{key}"))) for key in ("Action", "Resource")]
+        are_texts = all(isinstance(name, str) for values in names for name in values)
+        if found.get("Effect") not in ("Allow", "Deny") or not are_texts:
+            yield (
+                f"{file}: a statement must be an object with an Effect, Allow or Deny, and with "
+                f"texts as its Action and Resource, not {json.dumps(statement)[:80]}."
+            )
 
 
 def unreadable_sources(project: Project, app: Chalice) -> Iterator[str]:

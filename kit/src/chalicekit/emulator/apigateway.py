@@ -179,7 +179,7 @@ async def invoke_function(
         resource,
         path,
         method,
-        headers,
+        {"content-type": "application/json"} | headers,  # AWS's default, also for binary types
         body,
         query,
         path_parameters,

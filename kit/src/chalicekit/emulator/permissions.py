@@ -24,6 +24,18 @@ PERMISSIONS = {
     "sqs:SendMessageBatch": "sqs:SendMessage",
 }
 
+# Calls that have no resource at all: their policies must say `"Resource": "*"`.
+WITHOUT_RESOURCE = {
+    "cloudwatch:PutMetricData",
+    "dynamodb:ListTables",
+    "kms:CreateKey",
+    "kms:ListKeys",
+    "lambda:ListFunctions",
+    "s3:ListAllMyBuckets",
+    "sns:ListTopics",
+    "sqs:ListQueues",
+}
+
 # From `enforce` to `respond`: each request has its own context.
 message_of_refusal: ContextVar[str] = ContextVar("message_of_refusal", default="")
 
@@ -92,7 +104,7 @@ def is_excused(refused: Any, access_key: str, action: str, resource: str) -> boo
 
     Then it is enough that the caller may do the same to some resource.
     """
-    if resource != "*" or refused.decision != "ImplicitDeny":
+    if resource != "*" or action in WITHOUT_RESOURCE or refused.decision != "ImplicitDeny":
         return False
     caller = iam_evaluator.resolve_principal(access_key, get_account_id())
     return any(

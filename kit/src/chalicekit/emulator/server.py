@@ -20,17 +20,20 @@ from chalicekit.runtime.environment import LAMBDA_VARIABLES, lambda_python
 BANNER = """\
 An emulated AWS listens on http://127.0.0.1:{port}. In another terminal:
 
-  {deploy}    (url, logs and delete work the same way)
+  {deploy}    (url, logs, delete and {local} work the same way)
 
 Ctrl-C stops it and deletes everything that was deployed. None of it reaches an AWS account.
 What it does not do, and who can reach it: "What the emulated AWS does not do" in the kit's README.
 """
 
 
-def run(port: int, deploy: str) -> None:
-    """Serve the emulated AWS on a free port of 127.0.0.1; the banner shows the command `deploy`."""
+def run(port: int, deploy: str, local: str) -> None:
+    """Serve the emulated AWS on a free port of 127.0.0.1.
+
+    The banner shows the command `deploy`, and `local` as the name of that which serves.
+    """
     listener = socket.create_server(("127.0.0.1", port))
-    serve(listener, lambda: print(BANNER.format(port=port, deploy=deploy), flush=True))
+    serve(listener, lambda: print(BANNER.format(port=port, deploy=deploy, local=local), flush=True))
 
 
 def serve(listener: socket.socket, ready: Callable[[], object] = lambda: None) -> None:
