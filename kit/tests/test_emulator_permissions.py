@@ -16,6 +16,7 @@ from tests.emulated import (
     set_policy,
 )
 
+RULE = "arn:aws:events:us-east-1:000000000000:rule/r"
 TABLE = "arn:aws:dynamodb:us-east-1:000000000000:table/things"
 QUEUE = "arn:aws:sqs:us-east-1:000000000000:jobs"
 TOPIC = "arn:aws:sns:us-east-1:000000000000:news"
@@ -68,6 +69,7 @@ OBJECT = {"Bucket": "a-bucket", "Key": "a b"}
         ("sns.publish_batch", NEWS, "sns:Publish", TOPIC, "SNS:Publish"),
         ("s3.get_object", OBJECT, "s3:GetObject", f"{BUCKET}/a b", "s3:GetObject"),
         ("ssm.get_parameter", {"Name": "/app/key"}, "ssm:*", PARAMETER, "ssm:GetParameter"),
+        ("events.describe_rule", {"Name": "r"}, "events:*", RULE, "events:DescribeRule"),
         ("lambda.invoke", {"FunctionName": "other"}, "*", FUNCTION, "lambda:InvokeFunction"),
     ],
 )

@@ -91,6 +91,7 @@ def permissions_for(action: str, resource: str) -> list[tuple[str, str]]:
     Only who may list a bucket learns that an object is not in it:
     docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html
     """
+    resource = resource.replace(":rule/default/", ":rule/")  # of the default event bus
     needed = [(PERMISSIONS.get(action, action), resource)]
     if action == "s3:GetObject":
         bucket, _, key = resource.removeprefix("arn:aws:s3:::").partition("/")
