@@ -176,7 +176,7 @@ def emulator(context: click.Context, port: str) -> None:
 
     number = usable_port(port, "AWS_PORT" if context.obj["make"] else "--port")
     project = Project(emulator=f"http://127.0.0.1:{number}", **context.obj)
-    run(number, project.command("deploy"), "run" if project.make else "local")
+    run(number, project.command("deploy"), project.typed("local"))
 
 
 def hide_logs() -> None:

@@ -18,9 +18,9 @@ def hints_by_error(project: Project) -> dict[str, str]:
         return {"EndpointConnectionError": hint}
     if project.profile:
         return {}
-    command, profile = ("run", "AWS_PROFILE=") if project.make else ("local", "--profile ")
+    profile = "AWS_PROFILE=" if project.make else "--profile "
     hint = (
-        f"The app calls AWS, and has no account here: run `{project.emulated().command(command)}` "
+        f"The app calls AWS, and has no account here: run `{project.emulated().command('local')}` "
         f"for an emulated one, or add {profile}NAME for yours."
     )
     return dict.fromkeys(NO_CREDENTIALS, hint)

@@ -5,6 +5,8 @@ import socket
 
 from chalicekit.errors import Refusal
 
+USABLE_HOSTS = "use 127.0.0.1, or 0.0.0.0 for clients on other machines."
+
 
 def port_number(text: str, option: str) -> int:
     """Return the port that `text` names; raises Refusal with a line that names `option`."""
@@ -16,7 +18,7 @@ def port_number(text: str, option: str) -> int:
 def check_host(host: str) -> None:
     """Raise Refusal for an empty address, which would be each of this machine."""
     if not host:
-        raise Refusal("No address is given: use 127.0.0.1, or 0.0.0.0 for clients elsewhere.")
+        raise Refusal(f"No address is given: {USABLE_HOSTS}")
 
 
 def usable_port(text: str, option: str, host: str = "127.0.0.1") -> int:
@@ -38,8 +40,7 @@ def usable_port(text: str, option: str, host: str = "127.0.0.1") -> int:
         except OSError as error:
             if error.errno != errno.EADDRINUSE:
                 raise Refusal(
-                    f"{host} is not an IPv4 address of this machine: use 127.0.0.1, or 0.0.0.0 for "
-                    "clients on other machines."
+                    f"{host} is not an IPv4 address of this machine: {USABLE_HOSTS}"
                 ) from error
             other = port + 1 if port < 65535 else 8000
             raise Refusal(

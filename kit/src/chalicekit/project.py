@@ -17,6 +17,7 @@ from chalicekit.aws import EmulatedSession
 from chalicekit.errors import Refusal
 
 DEFAULT_EMULATOR_PORT = 4566
+MAKE_NAMES = {"local": "run"}  # make's names of commands, where they differ from Chalice's
 # Chalice's own defaults: chalice/cli/factory.py
 DEFAULTS = {
     "api_gateway_stage": "api",
@@ -132,9 +133,14 @@ class Project:
         Without --build-dir: a user needs none, and that of a test is gone when the hint is read.
         """
         if self.make:
-            return " ".join(["make", name, *(choice.variable for choice in self.choices(name))])
+            variables = [choice.variable for choice in self.choices(name)]
+            return " ".join(["make", self.typed(name), *variables])
         folder = [] if self.folder == Path.cwd() else ["--project-dir", str(self.folder)]
         return shlex.join(["chalicekit", *folder, name, *self.options_of(name)])
+
+    def typed(self, name: str) -> str:
+        """Return the name that the user types for a command."""
+        return MAKE_NAMES.get(name, name) if self.make else name
 
     def argv(self, name: str, *arguments: str) -> list[str]:
         """Return the words that start a command in a process of its own."""

@@ -17,7 +17,7 @@ from chalicekit.factory import StageConfig
 from chalicekit.project import Project
 from chalicekit.settings import wrong_settings, wrong_variables
 
-OF_A_STAGE = [wrong_variables, policies.unreadable_code, policies.missing]
+OF_A_STAGE = [wrong_variables, policies.unreadable_code, policies.unusable]
 OF_AN_APP = [
     code.unknown_functions,
     code.wrong_names,

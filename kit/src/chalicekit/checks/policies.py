@@ -36,15 +36,17 @@ def unreadable_code(project: Project) -> Iterator[str]:
             yield 'app.py is not UTF-8: save it as UTF-8, or set "autogen_policy": false.'
 
 
-def missing(project: Project) -> Iterator[str]:
+def unusable(project: Project) -> Iterator[str]:
     """Yield which policies do not exist or are malformed; raises Refusal for what is no JSON."""
-    for function in configured_functions(project.config).values():
-        path = policy_file(project, function)
-        if path and path.exists():
-            yield from malformed(relpath(path, project.folder), read_json(path, project.folder))
-        elif path:
+    functions = configured_functions(project.config).values()
+    paths = {path for function in functions if (path := policy_file(project, function))}
+    for path in sorted(paths):
+        file = relpath(path, project.folder)
+        if path.exists():
+            yield from malformed(file, read_json(path, project.folder))
+        else:
             yield (
-                f"{relpath(path, project.folder)} is missing: copy another stage's policy and "
+                f"{file} is missing: copy another stage's policy and "
                 f'replace that stage\'s name with {project.name}, or set "autogen_policy": true.'
             )
     if of_api := project.config.api_gateway_policy_file:
